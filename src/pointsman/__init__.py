@@ -1,0 +1,1 @@
+"""Pointsman: an LLM gateway whose every decision is read from a registry of approved model targets."""
