@@ -1,0 +1,1 @@
+"""Frozen values and pure rules that every other room speaks. No input or output happens here."""

@@ -1,0 +1,1 @@
+"""From the gateway's records to evidence: spool, ingest, metrics."""
