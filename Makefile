@@ -38,15 +38,19 @@ $(VENV)/.local: requirements/local.txt $(VENV)/.run
 demo: $(VENV)/.dev $(VENV)/.local ## Real calls through a gateway to a real local model; ARGS=--exit leaves afterwards
 	@$(BIN)/pointsman demo $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.local ## All tests; ARGS go to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+# Two workers, since that is what the smallest CI machine has; loadgroup keeps tests of one heavy fixture together.
+test: $(VENV)/.dev $(VENV)/.local ## All tests; ARGS go to pytest (ARGS="-n 0 tests/core" for one room in one process)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-check: $(VENV)/.dev ## Format, lint, strict types, docs contract
+check: $(VENV)/.dev ## Format, lint, strict types, rules of the house, docs contract; the same here and in CI
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy tests bench
-	@$(BIN)/python -m pytest -q tests/docs
+	@$(BIN)/python -m pytest -q tests/docs tests/house
+
+bench: $(VENV)/.run ## CPU, latency and memory beside nginx and Envoy; ARGS=--quick, --soak, --scale; PEERS=1 adds rivals
+	@$(BIN)/python -m bench.run $(ARGS)
 
 format: $(VENV)/.dev ## Format and mend what can be mended automatically
 	@$(BIN)/ruff format .
