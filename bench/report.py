@@ -106,7 +106,7 @@ def _main(section: Section) -> list[str]:
     rounds = max((len(section.series(row, "unary_rps")) for row in section.samples), default=0)
     parts = [
         "## Rows\n",
-        f"{_origin(section)} Medians of {rounds} interleaved rounds.",
+        f"{_origin(section)} Medians over interleaved rounds: {rounds}.",
         "Ratios and differences are taken within a round.\n",
         "### 1 KB in, 1 KB out, 32 connections\n",
         _rows(section, UNARY, leave_out="direct"),
@@ -161,9 +161,13 @@ _SECTIONS: dict[str, Callable[[Section], list[str]]] = {
 }
 
 
-def goal_table(results: Results) -> str:
+def goal_table(results: Results, *, measured_only: bool = False) -> str:
     """Every goal with its bar, its figure and the verdict."""
-    body = [[goal.what, f"≤ {goal.most:g} {goal.unit}", number(goal.measured), goal.verdict] for goal in goals(results)]
+    body = [
+        [goal.what, f"≤ {goal.most:g} {goal.unit}", number(goal.measured), goal.verdict]
+        for goal in goals(results)
+        if goal.measured is not None or not measured_only
+    ]
     return table(["goal", "bar", "measured", ""], body)
 
 
@@ -173,15 +177,15 @@ def section_text(name: str, section: Section) -> str:
     return "\n".join(_SECTIONS[name](section)) + "\n" + "".join(notes)
 
 
-def render(results: Results) -> str:
-    """The whole of RESULTS.md."""
+def render(results: Results, *, measured_only: bool = False) -> str:
+    """The whole of RESULTS.md; `measured_only` leaves out goals that this run did not look at."""
     facts = [[name, value] for name, value in results.machine.items()]
     parts = [
         "# Bench results\n",
         "Written by `make bench`; how to read it: [docs/guide/bench.md](../docs/guide/bench.md).\n",
         table(["machine", ""], facts),
         "\n## Goals\n",
-        goal_table(results) + "\n",
+        goal_table(results, measured_only=measured_only) + "\n",
     ]
     parts += [section_text(name, results.sections[name]) + "\n" for name in _SECTIONS if name in results.sections]
     return "\n".join(parts).rstrip() + "\n"

@@ -157,7 +157,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nbench: interrupted; everything it started has been stopped", file=sys.stderr)
         return 130
-    text = report.render(kept)
+    text = report.render(kept, measured_only=options.quick)
     print(text)
     if options.write if options.write is not None else not (options.quick or options.only):
         RESULTS.write_text(text)

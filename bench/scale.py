@@ -17,19 +17,22 @@ from bench.rows import Bed, PointsmanFiles
 TARGETS = 10_000
 WORKFLOWS = 10_000
 KEYS = 100_000
+CANDIDATES = 10
 
 
 def large_config(small: str, *, targets: int = TARGETS, workflows: int = WORKFLOWS, keys: int = KEYS) -> str:
     """The small registry with many more targets, workflows and keys, every one of them usable."""
-    extra = {"targets": _targets(targets), "workflows": _workflows(workflows), "keys": _keys(keys)}
+    policies = max(1, targets // CANDIDATES)
+    before = {
+        "policies:": _targets(targets),
+        "workflows:": _policies(policies, targets),
+        "keys:": _workflows(workflows, policies),
+    }
     lines: list[str] = []
     for line in small.splitlines():
-        if line == "policies:":
-            lines += extra["targets"]
-        if line == "keys:":
-            lines += extra["workflows"]
+        lines += before.get(line, ())
         lines.append(line)
-    return "\n".join([*lines, *extra["keys"], ""])
+    return "\n".join([*lines, *_keys(keys), ""])
 
 
 def _targets(count: int) -> Iterator[str]:
@@ -42,9 +45,16 @@ def _targets(count: int) -> Iterator[str]:
         )
 
 
-def _workflows(count: int) -> Iterator[str]:
+def _policies(count: int, targets: int) -> Iterator[str]:
     for number in range(count):
-        yield f"  bulk-{number}: {{policy: answer, owner: team-{number % 100}}}"
+        first = number * CANDIDATES
+        names = ", ".join(f"instant:bulk-{n}" for n in range(first, min(first + CANDIDATES, targets)))
+        yield f"  bulk-{number}: {{require: {{tags: [regulated-ok]}}, candidates: [{names}]}}"
+
+
+def _workflows(count: int, policies: int) -> Iterator[str]:
+    for number in range(count):
+        yield f"  bulk-{number}: {{policy: bulk-{number % policies}, owner: team-{number % 100}}}"
 
 
 def _keys(count: int) -> Iterator[str]:

@@ -67,7 +67,7 @@ static void prepare_answers(void) {
     as_answer(unary, sizeof unary, "200 OK", body);
     as_answer(failed_500, sizeof failed_500, "500 Internal Server Error",
               "{\"error\":{\"message\":\"bench\",\"type\":\"server_error\",\"param\":null,\"code\":null}}");
-    as_answer(failed_429, sizeof failed_429, "429 Too Many Requests\r\nRetry-After: 1",
+    as_answer(failed_429, sizeof failed_429, "429 Too Many Requests\r\nRetry-After: 0",
               "{\"error\":{\"message\":\"bench\",\"type\":\"rate_limit\",\"param\":null,\"code\":null}}");
     as_chunk(first_chunk, sizeof first_chunk,
              EVENT(CHOICE("\"role\":\"assistant\",\"content\":\"\"", "null"), "", ""), "");

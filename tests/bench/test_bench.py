@@ -153,7 +153,7 @@ def test_report_shows_machine_goals_rows_and_notes() -> None:
     made = section()
     made.fault("litellm did not run", ValueError(f"first\nmiddle\nlast of {tools.ROOT}/x"))
     text = report.render(results.Results({"processor": "a fast one"}, {"main": made}))
-    for expected in ("a fast one", "Medians of 2 interleaved rounds", "`make bench`, 2026-01-02, commit abc", "1.60 ×"):
+    for expected in ("a fast one", "interleaved rounds: 2.", "`make bench`, 2026-01-02, commit abc", "1.60 ×"):
         assert expected in text
     assert "**litellm did not run**: first … last of …/x" in text
     assert str(tools.ROOT) not in text
@@ -209,8 +209,10 @@ def test_a_large_registry_is_the_small_one_and_more() -> None:
     """Every generated target, workflow and key is there once, beside everything the small registry has."""
     small = (tools.HERE / "pointsman.yaml").read_text()
     before, after = yaml.safe_load(small), yaml.safe_load(scale.large_config(small, targets=3, workflows=4, keys=5))
-    for part, more in (("targets", 3), ("workflows", 4), ("keys", 5), ("providers", 0), ("policies", 0)):
+    for part, more in (("targets", 3), ("workflows", 4), ("keys", 5), ("providers", 0), ("policies", 1)):
         assert len(after[part]) == len(before[part]) + more
+    candidates = {name for policy in after["policies"].values() for name in policy["candidates"]}
+    assert candidates == set(after["targets"])
     assert len({key["hash"] for key in after["keys"]}) == len(after["keys"])
 
 
