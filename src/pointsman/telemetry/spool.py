@@ -29,7 +29,7 @@ SUFFIX = ".spool"
 SEGMENT_BYTES = 8 << 20
 MAX_FRAME = 4 << 20
 
-_HEAD = struct.Struct("<II")
+HEAD = struct.Struct("<II")
 _ENCODE = msgspec.msgpack.Encoder().encode
 _CALL = msgspec.msgpack.Decoder(CallRecord)
 _OPENED = msgspec.msgpack.Decoder(Opened)
@@ -74,7 +74,7 @@ class SpoolWriter:
     def _append(self, payload: bytes) -> None:
         if self._fd < 0 or self._size >= self._segment_bytes:
             self._rotate()
-        frame = _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        frame = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
         try:
             written = os.write(self._fd, frame)
         except OSError as error:
@@ -86,18 +86,24 @@ class SpoolWriter:
         self._dirty = True
 
     def _rotate(self) -> None:
-        self.close()
         self._number += 1
-        path = self._folder / f"{self._writer}-{self._number:06d}{SUFFIX}"
-        # Locked before it gets its name: a reader must never take a segment that is just being made for a finished one.
+        while (path := self._folder / f"{self._writer}-{self._number:06d}{SUFFIX}").exists():
+            self._number += 1
+        # Locked before it gets its name: a reader must never take a segment that is just being made for a finished
+        # one. Named before the old one is let go: a writer without any locked segment is taken for dead.
         unnamed = path.with_suffix(".new")
+        fd = -1
         try:
-            self._fd = os.open(unnamed, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fd = os.open(unnamed, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             unnamed.rename(path)
         except OSError as error:
-            self.close()
+            if fd >= 0:
+                os.close(fd)
+                unnamed.unlink(missing_ok=True)
             raise SpoolError(error.errno, f"cannot open the call spool {path}: {error.strerror}") from error
+        self.close()
+        self._fd = fd
         self._size = 0
 
 
@@ -113,9 +119,9 @@ def read_frames(data: bytes, start: int = 0) -> Iterator[Frame]:
     """The whole frames of a segment's bytes from offset `start`; stops silently at a torn or unfinished one."""
     position = start
     total = len(data)
-    while position + _HEAD.size <= total:
-        length, crc = _HEAD.unpack_from(data, position)
-        begin = position + _HEAD.size
+    while position + HEAD.size <= total:
+        length, crc = HEAD.unpack_from(data, position)
+        begin = position + HEAD.size
         position = begin + length
         if not 0 < length <= MAX_FRAME or position > total:
             return
