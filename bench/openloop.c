@@ -303,7 +303,7 @@ static void report(uint64_t sent, double took) {
 static void load_body(char *spec, const char *path, const char *headers) {
     char how[16], file[1024], body[BUFFER];
     Kind *k = &kinds[kind_count++];
-    if (kind_count > KINDS || sscanf(spec, "%lf:%15[^:]:%1023s", &k->weight, how, file) != 3) die("--body");
+    if (kind_count > KINDS || sscanf(spec, "%lf:%15[^:]:%1023[^\n]", &k->weight, how, file) != 3) die("--body");
     FILE *f = fopen(file, "rb");
     if (!f) die(file);
     size_t n = fread(body, 1, sizeof body, f);

@@ -8,12 +8,13 @@ import secrets
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import measure, servers, tools
 
 CHAT = "/v1/chat/completions"
+POINTSMAN = tools.ROOT / ".venv" / "bin" / "pointsman"
 KEY = "bench-key-of-no-value"  # opens nothing but the gateway that this run starts
 
 
@@ -49,7 +50,6 @@ class Bed:
     stack: ExitStack
     unary_port: int
     stream_port: int
-    ports: dict[str, int] = field(default_factory=dict)
 
     def start(
         self, name: str, command: list[str], env: dict[str, str] | None = None
@@ -236,9 +236,8 @@ def write_config(bed: Bed, name: str = "pointsman") -> PointsmanFiles:
 
 def serve_command(files: PointsmanFiles, port: int) -> list[str]:
     """The command line of one worker with everything on."""
-    executable = tools.ROOT / ".venv" / "bin" / "pointsman"
     where = ["--port", str(port), "--admin-port", str(servers.free_port()), "--data-dir", str(files.data)]
-    return [str(executable), "serve", "--config", str(files.config), *where, "--workers", "1"]
+    return [str(POINTSMAN), "serve", "--config", str(files.config), *where, "--workers", "1"]
 
 
 def serve_environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from bench import measure, rounds, rows, servers, tools
+from bench import measure, rounds, rows, servers
 from bench.results import Section
 from bench.rows import Bed, PointsmanFiles
 
@@ -93,7 +93,7 @@ def _started(bed: Bed, name: str, files: PointsmanFiles, section: Section, say: 
 
 def _seconds_to_check(config: Path) -> float:
     began = time.monotonic()
-    command = [str(tools.ROOT / ".venv" / "bin" / "pointsman"), "check", str(config)]
+    command = [str(rows.POINTSMAN), "check", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise servers.ServerFailedError(

@@ -95,8 +95,10 @@ def compiled(name: str) -> Path:
     if compiler is None:
         raise MissingToolError("a C compiler is needed: install the package 'gcc'")
     target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(target), str(source), "-lm"], check=True)
-    return target
+    made = target.with_suffix(f".{os.getpid()}")  # moved when whole: another run may be using the old one
+    command = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(made), str(source), "-lm"]
+    subprocess.run(command, check=True)
+    return made.replace(target)
 
 
 def python_environment(name: str, *install: str) -> Path:
