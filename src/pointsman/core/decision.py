@@ -60,6 +60,7 @@ class Clearance(msgspec.Struct, frozen=True, gc=False):
     """What the decision reads of a target: facts and policy statements as masks.
 
     Tag and provider bits are numbered per revision (see `Numbering`). `lacking` has the bits known to be *no*.
+    `servable` sums up what no request can change: approved, not retired, and `credentialed` (its secret can be had).
     """
 
     name: str
@@ -78,6 +79,7 @@ class Clearance(msgspec.Struct, frozen=True, gc=False):
     flows: int
     tier: Tier | None
     price_known: bool
+    credentialed: bool = True
 
 
 class Rights(msgspec.Struct, frozen=True, gc=False):
@@ -193,7 +195,9 @@ def refusal(target: Clearance, terms: Terms, need: Need, rights: Rights, unix_no
     if not target.servable:
         if target.lifecycle is Lifecycle.RETIRED or target.state is ApprovalState.RETIRED:
             return Reason.RETIRED, 0
-        return Reason.NOT_APPROVED, 0
+        if target.state is not ApprovalState.APPROVED:
+            return Reason.NOT_APPROVED, 0
+        return Reason.CREDENTIAL_MISSING, 0
     if target.retires_at is not None and unix_now >= target.retires_at:
         return Reason.RETIRED, 0
     if target.task is not need.task or (terms.task is not None and terms.task is not target.task):

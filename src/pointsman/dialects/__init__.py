@@ -1,0 +1,1 @@
+"""What clients and providers speak, a file each."""

@@ -1,0 +1,131 @@
+"""A stream of chat completion chunks, followed while it passes.
+
+Once the first content token has been seen, bytes that hold nothing but content pass without being parsed: a few
+substring searches tell. They cannot be fooled by text, because a quote inside a JSON string is always escaped, so
+`"usage"` with both its quotes only ever occurs as a key or as a whole string value.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pointsman.core.policy import FailureKind
+from pointsman.core.usage import Usage
+from pointsman.dialects.contract import Failure
+from pointsman.dialects.openai_errors import read_failure
+from pointsman.dialects.openai_read import ABSENT, says_something
+from pointsman.dialects.openai_usage import UsageWire
+from pointsman.dialects.sse import EventSplitter, EventTooLongError, event_data
+
+_NULL_USAGE = b',"usage":null'
+
+
+class _Choice(msgspec.Struct):
+    delta: dict[str, msgspec.Raw] | None = None
+    finish_reason: str | None = None
+    text: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: UsageWire | None = None
+    error: msgspec.Raw = ABSENT
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class ChatStreamReader:
+    """Implements `dialects.contract.StreamReader`."""
+
+    __slots__ = (
+        "_hide_usage",
+        "_splitter",
+        "complete",
+        "failure",
+        "finish_reason",
+        "reported_model",
+        "started",
+        "usage",
+    )
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        self._hide_usage = hide_usage
+        self._splitter = EventSplitter()
+        self.started = False
+        self.complete = False
+        self.failure: Failure | None = None
+        self.reported_model = ""
+        self.usage: Usage | None = None
+        self.finish_reason = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """See the contract."""
+        if self.started and not self._splitter.tail and data.endswith(b"\n\n"):
+            if self._hide_usage:
+                data = data.replace(_NULL_USAGE, b"")
+                plain = b'"usage"' not in data
+            else:
+                plain = data.count(b'"usage"') == data.count(b'"usage":null')
+            if plain and b'"finish_reason":"' not in data and b"[DONE]" not in data and b'"error"' not in data:
+                return data
+        try:
+            events = self._splitter.split(data)
+        except EventTooLongError as error:
+            self.failure = Failure(FailureKind.INVALID_OUTPUT, str(error))
+            return b""
+        return b"".join([self._event(event) for event in events])
+
+    def end(self) -> Failure | None:
+        """See the contract."""
+        if self.failure is not None:
+            return self.failure
+        if not self.complete:
+            return Failure(FailureKind.TRUNCATED, "the stream ended without a finish reason or [DONE]")
+        if not self.started:
+            return Failure(FailureKind.EMPTY, "the stream ended without any content")
+        return None
+
+    def _event(self, event: bytes) -> bytes:
+        """Take note of one event and give back what the client should see of it."""
+        data = event_data(event)
+        if not data:
+            return event
+        if data == b"[DONE]":
+            self.complete = True
+            return event
+        try:
+            chunk = _CHUNK.decode(data)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            self.failure = Failure(FailureKind.INVALID_OUTPUT, f"an event of the stream is not a chunk: {error}")
+            return event
+        if says_something(chunk.error):
+            self.failure = read_failure(200, data, None)
+            return event
+        if chunk.model and not self.reported_model:
+            self.reported_model = chunk.model
+        return self._chunk(chunk, event)
+
+    def _chunk(self, chunk: _Chunk, event: bytes) -> bytes:
+        for choice in chunk.choices or ():
+            if choice.finish_reason:
+                self.finish_reason = choice.finish_reason
+                self.complete = True
+                self.started = self.started or choice.finish_reason != "stop"
+            if not self.started and (choice.text or _has_content(choice.delta)):
+                self.started = True
+        if chunk.usage is not None:
+            self.usage = chunk.usage.usage()
+            if self._hide_usage and not chunk.choices:
+                return b""
+        if self._hide_usage:
+            return event.replace(_NULL_USAGE, b"")
+        return event
+
+
+def _has_content(delta: dict[str, msgspec.Raw] | None) -> bool:
+    """Whether a delta says anything beyond its role."""
+    if delta is None:
+        return False
+    return any(key != "role" and says_something(value) for key, value in delta.items())

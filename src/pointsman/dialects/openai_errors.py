@@ -1,0 +1,110 @@
+"""Errors in OpenAI's shape: ours on the way out, the upstream's on the way in."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pointsman.core.errors import GatewayError
+from pointsman.core.policy import FailureKind
+from pointsman.dialects.contract import Failure
+
+_ENCODE = msgspec.json.Encoder().encode
+_DETAIL = 300
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+
+
+class _Wrapped(msgspec.Struct):
+    error: _ErrorBody | str | None = None
+    message: str | None = None
+    detail: msgspec.Raw = msgspec.Raw(b"")
+
+
+_WRAPPED = msgspec.json.Decoder(_Wrapped, strict=False)
+
+_BY_STATUS: dict[int, FailureKind] = {
+    400: FailureKind.INVALID_REQUEST,
+    401: FailureKind.AUTH,
+    402: FailureKind.AUTH,
+    403: FailureKind.AUTH,
+    404: FailureKind.NOT_FOUND,
+    405: FailureKind.NOT_FOUND,
+    408: FailureKind.TIMEOUT,
+    409: FailureKind.SERVER_ERROR,
+    413: FailureKind.INVALID_REQUEST,
+    415: FailureKind.INVALID_REQUEST,
+    422: FailureKind.INVALID_REQUEST,
+    425: FailureKind.OVERLOADED,
+    429: FailureKind.RATE_LIMITED,
+    498: FailureKind.OVERLOADED,
+    503: FailureKind.OVERLOADED,
+    504: FailureKind.TIMEOUT,
+    529: FailureKind.OVERLOADED,
+}
+
+_BY_CODE: dict[str, FailureKind] = {
+    "context_length_exceeded": FailureKind.CONTEXT_EXCEEDED,
+    "string_above_max_length": FailureKind.CONTEXT_EXCEEDED,
+    "content_filter": FailureKind.CONTENT_FILTERED,
+    "content_policy_violation": FailureKind.CONTENT_FILTERED,
+    "rate_limit_exceeded": FailureKind.RATE_LIMITED,
+    "insufficient_quota": FailureKind.RATE_LIMITED,
+    "overloaded_error": FailureKind.OVERLOADED,
+    "server_error": FailureKind.SERVER_ERROR,
+    "invalid_api_key": FailureKind.AUTH,
+}
+
+_CALLER_MISTAKES = (FailureKind.INVALID_REQUEST, FailureKind.CONTEXT_EXCEEDED, FailureKind.CONTENT_FILTERED)
+
+
+def error_body(error: GatewayError, call_id: str) -> bytes:
+    """`{"error": {message, type, param, code, call_id}}`: what OpenAI clients parse, and the call to ask about."""
+    return _ENCODE(
+        {
+            "error": {
+                "message": error.message,
+                "type": error.kind.type,
+                "param": error.param,
+                "code": error.code,
+                "call_id": call_id,
+            }
+        }
+    )
+
+
+def read_failure(status: int, body: bytes, retry_after: float | None) -> Failure:
+    """What an upstream error means. `status` 200 stands for an error found inside an answer."""
+    message, code = _message_and_code(body)
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        kind = _BY_STATUS.get(status)
+    if kind is None:
+        kind = FailureKind.INVALID_REQUEST if 400 <= status < 500 else FailureKind.SERVER_ERROR
+        if code.isdigit() and status == 200:
+            kind = _BY_STATUS.get(int(code), FailureKind.SERVER_ERROR)
+    detail = f"{code}: {message}" if code else message
+    return Failure(
+        kind,
+        detail[:_DETAIL],
+        retry_after,
+        client_error=kind in _CALLER_MISTAKES and 400 <= status < 500,
+    )
+
+
+def _message_and_code(body: bytes) -> tuple[str, str]:
+    try:
+        wrapped = _WRAPPED.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return body[:_DETAIL].decode("utf-8", "replace").strip(), ""
+    error = wrapped.error
+    if isinstance(error, _ErrorBody):
+        return error.message or "", str(error.code or error.type or "")
+    if error is not None:
+        return error, ""
+    if wrapped.message:
+        return wrapped.message, ""
+    return (bytes(wrapped.detail)[:_DETAIL].decode("utf-8", "replace") if wrapped.detail else ""), ""

@@ -1,0 +1,58 @@
+"""Reading a JSON request safely: one place for the errors that any malformed body gets."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+import msgspec
+
+from pointsman.core.errors import GatewayError
+
+T = TypeVar("T")
+
+ABSENT = msgspec.Raw(b"")
+"""Stands for a value that was not sent (a field of type Raw cannot be optional otherwise)."""
+
+_NOTHING = (b"", b"null", b'""', b"[]", b"{}")
+
+
+def says_something(value: msgspec.Raw) -> bool:
+    """Whether a JSON value is there and neither null nor empty."""
+    return bytes(value) not in _NOTHING
+
+
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+def decode_request(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode a request body. Raises GatewayError naming the field and what was expected there."""
+    if not body:
+        raise GatewayError("invalid_json", "The request has no body. Send a JSON object.")
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise GatewayError(
+                "invalid_json", f"The request body is not valid UTF-8 (byte {error.start}). Encode JSON as UTF-8."
+            ) from error
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error)) from error
+    except msgspec.DecodeError as error:
+        raise GatewayError("invalid_json", f"The request body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise GatewayError("invalid_json", "The request body is nested too deeply to be a request.") from error
+
+
+def _wrong_type(said: str) -> GatewayError:
+    found = _PATH.search(said)
+    param = found.group(1) if found else None
+    what = said[: found.start()] if found else said
+    if what.startswith("Object missing required field `"):
+        field = what.split("`")[1]
+        param = f"{param}.{field}" if param else field
+        return GatewayError("invalid_request", f"The field `{param}` is missing.", param=param)
+    place = f" in `{param}`" if param else ""
+    return GatewayError("invalid_request", f"{what.replace('`', '')}{place}.", param=param or None)

@@ -1,0 +1,48 @@
+"""Changing one value of a JSON body and no other byte.
+
+A body is spliced where that is provably the value meant: the key occurs once in the text and no escape could hide
+another spelling of it. Otherwise the object is taken apart and put together again, which keeps every value's bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENCODE = msgspec.json.Encoder().encode
+_MODEL = b'"model"'
+_SPACE = b" \t\r\n"
+
+
+def replace_model(body: bytes, old: str, new: str) -> bytes:
+    """`body` with the value of its top-level key "model", which is `old`, replaced by `new`."""
+    if old == new:
+        return body
+    at = body.find(_MODEL)
+    if at >= 0 and body.find(_MODEL, at + 7) < 0 and b"\\u00" not in body:
+        value = _ENCODE(old)
+        start = _skip(body, at + 7)
+        if body[start : start + 1] == b":":
+            start = _skip(body, start + 1)
+            if body.startswith(value, start):
+                return b"".join((body[:start], _ENCODE(new), body[start + len(value) :]))
+    return replace_values(body, {"model": msgspec.Raw(_ENCODE(new))})
+
+
+def replace_values(body: bytes, values: dict[str, msgspec.Raw]) -> bytes:
+    """`body`, a JSON object, with top-level values set; every other value keeps its bytes."""
+    fields = _RAW.decode(body)
+    fields.update(values)
+    return _ENCODE(fields)
+
+
+def insert_first(body: bytes, member: bytes) -> bytes:
+    """`body`, a JSON object that is not empty, with `member` (`"key":value`) put before its first member."""
+    brace = body.index(b"{") + 1
+    return b"".join((body[:brace], member, b",", body[brace:]))
+
+
+def _skip(body: bytes, position: int) -> int:
+    while body[position : position + 1] in _SPACE and position < len(body):
+        position += 1
+    return position

@@ -1,0 +1,60 @@
+"""`python -m pointsman.gateway`: one worker process. Started by `pointsman serve`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from pointsman.core.places import Places
+from pointsman.gateway.settings import SettingError
+from pointsman.gateway.worker import Worker
+
+
+def main() -> int:
+    """Serve until told to stop. Exit code 2 for settings that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m pointsman.gateway", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--listen-fd", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--index", type=int, default=0)
+    parser.add_argument("--parent-fd", type=int, default=-1, help="stop when this descriptor reaches its end")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds that calls in flight may take at the end")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    places = Places(options.data_dir)
+    try:
+        places.make()
+        worker = Worker(places, options.index, os.environ)
+    except (SettingError, OSError) as error:
+        sys.stderr.write(f"pointsman: {error}\n")
+        return 2
+    # What importing made lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    listener = socket.socket(fileno=options.listen_fd)
+    uvloop.run(_run(worker, listener, options.parent_fd, options.grace))
+    return 0
+
+
+async def _run(worker: Worker, listener: socket.socket, parent_fd: int, grace: float) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if parent_fd >= 0:
+        # Nothing is ever written to it: it becomes readable when the supervisor is gone.
+        loop.add_reader(parent_fd, stop.set)
+    await worker.run(listener, stop, grace)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How a family of providers is reached: URL, authentication, habits."""

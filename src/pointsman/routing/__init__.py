@@ -1,0 +1,1 @@
+"""Strategies, health and recovery: pure rules over candidates."""
