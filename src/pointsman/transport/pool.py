@@ -55,6 +55,11 @@ class Pool:
         return len(self._idle)
 
     @property
+    def open(self) -> int:
+        """Connections that count against `max_connections`: in flight, kept, or on the way to a waiting call."""
+        return self._open
+
+    @property
     def waiting(self) -> int:
         """Calls that queue for a connection."""
         return len(self._waiters)
@@ -272,13 +277,16 @@ class Pool:
             self._ticking = False
 
     def abort(self) -> None:
-        """Close everything now; calls in flight fail with `network`, calls in the queue with `pool_exhausted`."""
-        self.close()
-        for connection in list(self._busy):
-            connection.abort()
-        while (waiter := self._next_waiter()) is not None:
+        """Close everything now; calls in flight fail with `network`, calls in the queue with `pool_exhausted`.
+
+        A call whose connection is still being made is not interrupted; its connect deadline bounds it.
+        """
+        while (waiter := self._next_waiter()) is not None:  # first, or they would take the places that come free
             error = TransportError(f"the pool of {self._where} was closed", kind="pool_exhausted", sent=False)
             waiter.set_exception(error)
+        for connection in list(self._busy):
+            connection.abort()
+        self.close()
 
 
 def _absolute_form(endpoint: Endpoint) -> tuple[bytes, bytes] | None:

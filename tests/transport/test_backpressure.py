@@ -1,0 +1,89 @@
+"""A slow reader stops the upstream, instead of filling our memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pointsman.transport import Deadlines, Phase, PoolLimits
+from tests.transport.conftest import Run
+from tests.transport.scripted import QUICK, Reader, Writer, failure, head, read_request, upstream
+
+HIGH = 64 * 1024
+ONE_RECV = 256 * 1024  # the largest piece that asyncio and uvloop read at once
+PIECE = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+
+
+async def flood(reader: Reader, writer: Writer) -> None:
+    """32 MB, as fast as the client takes them."""
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    for _ in range(1024):
+        writer.write(PIECE)
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await reader.read()
+
+
+def test_unread_body_is_bounded_and_nothing_is_lost(run: Run) -> None:
+    async def main() -> None:
+        async with upstream(flood, limits=PoolLimits(high_water=HIGH)) as up:
+            response = await up.pool.send(head(), b"", QUICK)
+            most = total = reads = 0
+            while True:
+                if reads < 20:
+                    await asyncio.sleep(0.01)
+                most = max(most, response.buffered)
+                piece = await response.chunk()
+                if not piece:
+                    break
+                total += len(piece)
+                reads += 1
+            assert total == 32 * 1024 * 1024
+            assert HIGH <= most <= HIGH + ONE_RECV
+            assert up.pool.idle == 1
+
+    run(main())
+
+
+def test_a_slow_reader_is_not_taken_for_an_idle_upstream(run: Run) -> None:
+    """The idle deadline rests while the socket is not read; the total one does not."""
+
+    async def main() -> None:
+        async with upstream(flood, limits=PoolLimits(high_water=HIGH)) as up:
+            limits = Deadlines(idle=0.05, total=0.5)
+            response = await up.pool.send(head(), b"", limits)
+            await asyncio.sleep(0.2)
+            assert response.error is None
+            await response.chunk()
+            await asyncio.sleep(0.45)
+
+            async def rest() -> None:
+                while await response.chunk():
+                    pass
+
+            error = await failure(rest())
+            assert (error.kind, error.phase) == ("timeout", Phase.total)
+
+    run(main())
+
+
+@pytest.mark.parametrize("high_water", [1, 1000])
+def test_small_marks_lose_nothing_either(high_water: int, run: Run) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            for _ in range(100):
+                writer.write(b"x" * 1000)
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with upstream(script, limits=PoolLimits(high_water=high_water)) as up:
+            for _ in range(3):
+                response = await up.pool.send(head(), b"", QUICK)
+                assert await response.read() == b"x" * 100_000
+            assert up.connections == 1
+
+    run(main())
