@@ -67,6 +67,39 @@ def _thread_times(pid: int) -> dict[int, int]:
     return times
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """CPU time of the whole machine and of this run (its processes, and the children they have buried)."""
+
+    at: float
+    machine_s: float
+    ours_s: float
+
+    def others_since(self, earlier: Moment) -> float:
+        """Share of the machine, 0 to 1, that everybody else used since `earlier`."""
+        used = (self.machine_s - earlier.machine_s) - (self.ours_s - earlier.ours_s)
+        return max(0.0, used / (self.at - earlier.at) / (os.cpu_count() or 1))
+
+
+def moment() -> Moment:
+    """Where the machine's CPU time stands now; called before and after a run."""
+    user, nice, system, _, _, irq, softirq, steal = (
+        int(field) for field in (PROC / "stat").read_text().split(maxsplit=9)[1:9]
+    )
+    busy = user + nice + system + irq + softirq + steal
+    ours = sum(_with_children_ticks(pid) for pid in process_tree(os.getpid()))
+    hertz = os.sysconf("SC_CLK_TCK")
+    return Moment(time.monotonic(), busy / hertz, ours / hertz)
+
+
+def _with_children_ticks(pid: int) -> int:
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(field) for field in fields[11:15])
+
+
 def command_line(pid: int) -> str:
     """The arguments of a process, joined by spaces; empty when it is gone."""
     try:

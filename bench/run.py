@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from bench import load, peers, ready, report, results, rounds, rows, scale, servers, soak, tools
+from bench import load, measure, peers, ready, report, results, rounds, rows, scale, servers, soak, tools
 from bench.results import Results, Section
 from bench.rows import Bed, Row
 
 RESULTS = tools.HERE / "RESULTS.md"
 Say = Callable[[str], None]
+Part = Callable[[Bed, argparse.Namespace, Results, Say], Section]
 _EXPECTED = (load.LoadFailedError, servers.ServerFailedError, tools.MissingToolError)
 
 
@@ -69,7 +70,7 @@ def start_rows(bed: Bed, names: Sequence[str], section: Section, say: Say) -> li
     return started
 
 
-def main_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> None:
+def main_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> Section:
     """All rows, interleaved; then how fast Pointsman is ready."""
     section = kept.sections["main"] = results.new_section(options.command)
     started = start_rows(bed, names_of(options), section, say)
@@ -77,23 +78,26 @@ def main_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> 
     if not options.quick and any(row.name == "pointsman" for row in started):
         timing = kept.sections["ready"] = results.new_section(options.command)
         ready.run(bed, timing, say)
+    return section
 
 
-def soak_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> None:
+def soak_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> Section:
     """A million mixed requests through one fresh Pointsman."""
     section = kept.sections["soak"] = results.new_section(options.command)
     soak.run(bed, rows.pointsman(bed, name="pointsman"), section, say, total=options.requests)
+    return section
 
 
-def scale_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> None:
+def scale_run(bed: Bed, options: argparse.Namespace, kept: Results, say: Say) -> Section:
     """A large registry beside a small one."""
     section = kept.sections["scale"] = results.new_section(options.command)
     scale.run(bed, section, say, plan_of(options))
+    return section
 
 
-def parts_of(options: argparse.Namespace) -> list[Callable[[Bed, argparse.Namespace, Results, Say], None]]:
+def parts_of(options: argparse.Namespace) -> list[Part]:
     """What to run, each on a bed of its own."""
-    chosen: list[Callable[[Bed, argparse.Namespace, Results, Say], None]] = []
+    chosen: list[Part] = []
     if options.all or not (options.soak or options.scale):
         chosen.append(main_run)
     if options.all or options.scale:
@@ -125,9 +129,12 @@ def carry_out(options: argparse.Namespace, say: Say) -> Results:
     before = None if options.quick else results.load()
     kept = Results(facts, dict(before.sections) if before and before.machine == facts else {})
     for part in parts_of(options):
+        before_it = measure.moment()
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            part(rows.make_bed(found, folder, stack), options, kept, say)
+            section = part(rows.make_bed(found, folder, stack), options, kept, say)
+            others = measure.moment().others_since(before_it)
+        section.notes.append(f"Other processes used {others:.0%} of the machine while this ran.")
         if not options.quick:
             results.keep(kept)
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -107,6 +108,17 @@ def test_process_tree_finds_grandchildren_and_memory_is_read() -> None:
         assert measure.rss_mb(tree) > measure.rss_mb([process.pid]) > 1
         talk(process)
         process.wait()
+
+
+def test_work_of_this_run_is_not_blamed_on_others() -> None:
+    """The share of bystanders is what is left of the machine's busy time after ours, buried children included."""
+    before = measure.moment()
+    subprocess.run([sys.executable, "-c", BURN], input="\n\n", text=True, check=True, capture_output=True)
+    after = measure.moment()
+    assert after.ours_s - before.ours_s >= 0.18
+    assert 0 <= after.others_since(before) <= 1
+    made = measure.Moment(10, 100, 20)
+    assert measure.Moment(20, 108, 23).others_since(made) == pytest.approx(0.5 / (os.cpu_count() or 1))
 
 
 def test_rest_is_noticed_and_so_is_work() -> None:
