@@ -224,7 +224,9 @@ def test_the_timer_stops_when_nothing_is_in_flight(run: Run) -> None:
 def test_deadlines_that_are_long_cost_nothing(run: Run) -> None:
     async def main() -> None:
         async with upstream(answering(OK)) as up:
-            await ask(up.pool, deadlines=deadlines(first_byte=math.inf, idle=math.inf, total=math.inf))
+            await ask(
+                up.pool, deadlines=Deadlines(connect=math.inf, first_byte=math.inf, idle=math.inf, total=math.inf)
+            )
             await ask(up.pool, deadlines=QUICK)
 
     run(main())

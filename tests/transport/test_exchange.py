@@ -61,6 +61,7 @@ CASES = {
     "http 1.0": Case(b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", b"ok", reused=False),
     "http 1.0 kept": Case(b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", b"ok"),
     "no content": Case(b"HTTP/1.1 204 No Content\r\n\r\n", b"", status=204),
+    "not modified": Case(b"HTTP/1.1 304 Same\r\ncontent-length: 999999999\r\n\r\n", b"", status=304),
     "empty": Case(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b""),
     "extra bytes": Case(OK + b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n", b"ok", reused=False),
     "extra rubbish": Case(OK + b"rubbish", b"ok", reused=False),

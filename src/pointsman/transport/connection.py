@@ -13,6 +13,7 @@ import httptools
 from pointsman.transport.contract import Deadlines, Phase, PoolLimits
 from pointsman.transport.endpoint import Endpoint, authority
 from pointsman.transport.errors import Kind, TransportError
+from pointsman.transport.framing import ends_with_the_stream, keep_alive_hint
 from pointsman.transport.response import Response
 from pointsman.transport.tls import tls_error
 
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send a small request in one piece."""
         assert self._transport is not None  # noqa: S101 - begin() is only called on a connected connection
-        self._transport.write(data)
+        self._loop.call_soon(self._transport.write, data)
         self._is_sent()
 
     async def upload(self, parts: Sequence[bytes]) -> None:
@@ -232,7 +233,7 @@ class Connection(asyncio.Protocol):
         response = self._response
         if response is None:
             self.drop()
-        elif exc is None and response.status and _ends_with_the_stream(response):
+        elif exc is None and response.status and ends_with_the_stream(response):
             self._reusable = False
             response.complete = True
             self._finish(response)
@@ -326,7 +327,7 @@ class Connection(asyncio.Protocol):
             self.resume()
         if self._served == 0:
             self._served = 1
-            self.keep_seconds = min(self.keep_seconds, _keep_alive_hint(response.header(b"keep-alive")))
+            self.keep_seconds = min(self.keep_seconds, keep_alive_hint(response))
         if self._headers:
             self._headers = []
         if self._reusable and self.open and self.owner is not None:
@@ -364,23 +365,6 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         if not self._pinned:
             self.phase_due = _NEVER  # it is our reader who is slow
-
-
-def _ends_with_the_stream(response: Response) -> bool:
-    """RFC 9112 6.3: neither a length nor a final `chunked` means that closing ends the body."""
-    if response.header(b"content-length") is not None:
-        return False
-    codings = response.header(b"transfer-encoding")
-    return codings is None or codings.lower().rsplit(b",", 1)[-1].strip() != b"chunked"
-
-
-def _keep_alive_hint(value: bytes | None) -> float:
-    """Seconds from `keep-alive: timeout=5`, less one for the way; infinite if nothing is said."""
-    for part in (value or b"").split(b","):
-        name, _, seconds = part.strip().partition(b"=")
-        if name.lower() == b"timeout" and seconds.isdigit():
-            return max(int(seconds[:9]) - 1.0, 0.5)
-    return _NEVER
 
 
 def _because(exc: Exception | None) -> str:

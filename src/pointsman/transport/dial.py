@@ -6,11 +6,11 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 from pointsman.transport.connection import Connection
-from pointsman.transport.endpoint import Endpoint, ProxyAddress, authority, is_metadata_address
+from pointsman.transport.endpoint import Endpoint, ProxyAddress, authority
 from pointsman.transport.errors import TransportError
+from pointsman.transport.reach import reach
 from pointsman.transport.tls import tls_error
 
 _MAX_REPLY = 16 * 1024
@@ -25,13 +25,9 @@ async def dial(
 ) -> Connection:
     """Open one connection, ready for a request. Every failure is a TransportError with `sent=False`."""
     try:
-        if endpoint.proxy is None:
-            return await _direct(loop, endpoint, context, make)
-        proxy = ProxyAddress.parse(endpoint.proxy)
-        if context is None:
-            _, connection = await loop.create_connection(make, proxy.host, proxy.port)
-            return connection
-        return await _through_tunnel(loop, endpoint, proxy, context, make)
+        if endpoint.proxy is not None and context is not None:
+            return await _through_tunnel(loop, endpoint, ProxyAddress.parse(endpoint.proxy), context, make)
+        return await _direct(loop, endpoint, context, make)
     except ssl.SSLError as error:
         raise tls_error(endpoint, error, sent=False) from None
     except OSError as error:
@@ -44,28 +40,27 @@ async def _direct(
     context: ssl.SSLContext | None,
     make: Callable[[], Connection],
 ) -> Connection:
-    if context is None:
-        transport, connection = await loop.create_connection(make, endpoint.host, endpoint.port)
+    """To the upstream, or to the proxy that is asked for http targets in absolute form."""
+    if endpoint.proxy is None:
+        sock = await reach(loop, endpoint.host, endpoint.port)
     else:
-        transport, connection = await loop.create_connection(
-            make,
-            endpoint.host,
-            endpoint.port,
-            ssl=context,
-            server_hostname=endpoint.server_hostname or endpoint.host,
-            ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
-        )
-    _refuse_metadata(endpoint, transport)
+        proxy = ProxyAddress.parse(endpoint.proxy)
+        sock = await reach(loop, proxy.host, proxy.port, allow_metadata=True)
+    try:
+        if context is None:
+            _, connection = await loop.create_connection(make, sock=sock)
+        else:
+            _, connection = await loop.create_connection(
+                make,
+                sock=sock,
+                ssl=context,
+                server_hostname=endpoint.server_hostname or endpoint.host,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+    except BaseException:
+        sock.close()
+        raise
     return connection
-
-
-def _refuse_metadata(endpoint: Endpoint, transport: asyncio.BaseTransport) -> None:
-    """A name may resolve to what may not be called by address; nothing has been sent yet."""
-    peer = transport.get_extra_info("peername")
-    if peer and is_metadata_address(str(peer[0])):
-        cast("asyncio.Transport", transport).abort()
-        message = f"{endpoint.host} resolves to the link-local address {peer[0]}, where cloud metadata lives; refused"
-        raise TransportError(message, kind="network", sent=False)
 
 
 async def _through_tunnel(
@@ -75,7 +70,12 @@ async def _through_tunnel(
     context: ssl.SSLContext,
     make: Callable[[], Connection],
 ) -> Connection:
-    raw, tunnel = await loop.create_connection(lambda: _Tunnel(loop), proxy.host, proxy.port)
+    sock = await reach(loop, proxy.host, proxy.port, allow_metadata=True)
+    try:
+        raw, tunnel = await loop.create_connection(lambda: _Tunnel(loop), sock=sock)
+    except BaseException:
+        sock.close()
+        raise
     try:
         raw.write(_connect_request(endpoint, proxy))
         _check_reply(endpoint, proxy, await tunnel.reply)

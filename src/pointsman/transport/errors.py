@@ -34,6 +34,10 @@ class TransportError(Exception):
         self.phase = phase
         self.sent = sent
 
+    def again(self) -> TransportError:
+        """The same error to be raised: a kept one, once raised, would hold its own keeper by its traceback."""
+        return TransportError(str(self), kind=self.kind, phase=self.phase, sent=self.sent)
+
     def __repr__(self) -> str:
         phase = f", phase={self.phase.value}" if self.phase else ""
         return f"TransportError({str(self)!r}, kind={self.kind}{phase}, sent={self.sent})"

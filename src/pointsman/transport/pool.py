@@ -69,6 +69,8 @@ class Pool:
 
         `head` is the whole head: request line, headers with the content-length, blank line. `body` may come in
         parts, which are sent one after the other. Raises TransportError, and nothing else but CancelledError.
+        The response must be read to its end or aborted; forgotten, it holds its connection until `total`.
+        Not for HEAD, whose responses announce a body that does not come.
         """
         loop = self._loop or self._bind()
         total_due = loop.time() + deadlines.total
@@ -78,35 +80,38 @@ class Pool:
             head = _in_absolute_form(head, *self._absolute)
         parts = (head, body) if isinstance(body, bytes) else (head, *body)
         connection = self._reuse() or await self._acquire(deadlines, total_due)
-        response = await self._exchange(connection, parts, deadlines, total_due)
+        response = await self._exchange(loop, connection, parts, deadlines, total_due)
         if response.stale:
             # The upstream closed a kept connection as we wrote to it: once more, on a new one.
             connection = await self._acquire(deadlines, total_due, fresh=True)
-            response = await self._exchange(connection, parts, deadlines, total_due)
+            response = await self._exchange(loop, connection, parts, deadlines, total_due)
         if not response.status and response.error is not None:
-            raise response.error
+            raise response.error.again()
         return response
 
     async def _exchange(
-        self, connection: Connection, parts: Sequence[bytes], deadlines: Deadlines, total_due: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: Connection,
+        parts: Sequence[bytes],
+        deadlines: Deadlines,
+        total_due: float,
     ) -> Response:
+        small = sum(map(len, parts)) <= _ONE_WRITE
+        data = b"".join(parts) if small else b""
         response = connection.begin(deadlines, total_due)
         self._busy.add(connection)
-        if sum(map(len, parts)) <= _ONE_WRITE:
-            connection.write(b"".join(parts))
-        else:
-            try:
+        try:
+            if small:
+                connection.write(data)
+            else:
                 await connection.upload(parts)
-            except asyncio.CancelledError:
-                response.abort()
-                raise
-        if not response.status and response.error is None:
-            waiter = response.waiter = (self._loop or self._bind()).create_future()
-            try:
+            if not response.status and response.error is None:
+                waiter = response.waiter = loop.create_future()
                 await waiter
-            except asyncio.CancelledError:
-                response.abort()
-                raise
+        except BaseException:  # cancelled, for the most part; whatever it is, nobody will read this response
+            response.abort()
+            raise
         return response
 
     # -- finding a connection -------------------------------------------------------------------------------
@@ -143,23 +148,22 @@ class Pool:
         """A new connection for a place that is already counted; the place is freed if it fails."""
         loop = self._loop or self._bind()
         self._connecting += 1
+        connection: Connection | None = None
         try:
             async with asyncio.timeout_at(due):
                 connection = await dial(
                     loop, self.endpoint, self._context, lambda: Connection(self.endpoint, self.limits, loop)
                 )
-            if not connection.open:
-                raise TransportError(f"{self._where} hung up at once", kind="network", sent=False)
-            connection.owner = self
         except TimeoutError:
-            self._vacate()
             message = f"no connection to {self._where} in time"
             raise TransportError(message, kind="timeout", phase=phase, sent=False) from None
-        except (TransportError, asyncio.CancelledError):
-            self._vacate()
-            raise
         finally:
             self._connecting -= 1
+            if connection is None or not connection.open:
+                self._vacate()
+        if not connection.open:
+            raise TransportError(f"{self._where} hung up at once", kind="network", sent=False)
+        connection.owner = self
         return connection
 
     async def _queue(self, due: float) -> Connection | None:

@@ -67,9 +67,10 @@ class Response:
 
     async def read(self) -> bytes:
         """Return the whole body; TransportError `too_large` beyond `PoolLimits.max_body_bytes`."""
-        if self.complete and len(self.chunks) == 1 and self.buffered <= self.max_body:
-            self.buffered = 0
-            return self.chunks.pop()
+        if self.complete:
+            if self.buffered > self.max_body:
+                self._refuse_body()
+            return await self.chunk()
         declared = self.header(b"content-length")
         if declared is not None and int(declared) > self.max_body:
             self._refuse_body()
@@ -94,7 +95,7 @@ class Response:
             await self.wait()
             if not chunks:
                 if self.error is not None:
-                    raise self.error
+                    raise self.error.again()
                 return b""
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
@@ -106,7 +107,7 @@ class Response:
     async def wait(self) -> None:
         """Wait until the connection has something to tell; a cancelled wait closes the connection."""
         if self.error is not None:
-            raise self.error
+            raise self.error.again()
         if self.waiter is not None:
             raise RuntimeError("a response is read by one task at a time")
         waiter = self.waiter = self.loop.create_future()
@@ -145,4 +146,4 @@ class Response:
         self.abort()
         message = f"the response body is larger than max_body_bytes ({self.max_body})"
         self.error = TransportError(message, kind="too_large", sent=True)
-        raise self.error
+        raise self.error.again()
