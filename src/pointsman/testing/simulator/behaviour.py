@@ -113,19 +113,22 @@ class Behaviour:
     def set(self, faults: Iterable[Fault | str]) -> None:
         """Put these faults in force instead of all others; counting and draws begin anew."""
         read = tuple(read_fault(fault) for fault in faults)
-        self.faults = tuple(fault for fault in read if not isinstance(fault, wire.Flapping))
-        self.flapping = next((fault for fault in read if isinstance(fault, wire.Flapping)), None)
+        self.faults = read
+        # These befall the listener at once, and no request; a down with a rule waits for its request.
+        at_once = [fault for fault in read if isinstance(fault, wire.Down | wire.Flapping) and fault.always]
+        self.listener = at_once[0] if at_once else None
+        self._per_request = tuple(fault for fault in read if fault not in at_once)
         self.recount()
 
     def recount(self) -> None:
         """Begin counting and drawing anew."""
-        self._counts = [0] * len(self.faults)
+        self._counts = [0] * len(self._per_request)
         self._random = random.Random(self._seed)  # noqa: S311 - reproducible on purpose, no secret
 
     def choose(self, call: Call) -> list[Fault]:
         """The faults that strike this call, in the order they were given."""
         chosen = []
-        for place, fault in enumerate(self.faults):
+        for place, fault in enumerate(self._per_request):
             if not fault.concerns(call):
                 continue
             self._counts[place] += 1

@@ -73,13 +73,11 @@ def _put_in_force(simulator: "Simulator", faults: list[Fault], *, at_once: bool)
 
 
 def _behaviour(simulator: "Simulator") -> Answer:
-    flapping = simulator.behaviour.flapping
-    faults = [*simulator.behaviour.faults, *([flapping] if flapping is not None else [])]
     described = {
         "name": simulator.settings.name,
         "up": simulator.is_up,
         "count": simulator.count,
-        "faults": [msgspec.to_builtins(fault) for fault in faults],
+        "faults": [msgspec.to_builtins(fault) for fault in simulator.behaviour.faults],
         "recording": simulator.provider.pinned,
     }
     return Answer(200, [JSON_TYPE], msgspec.json.encode(described))

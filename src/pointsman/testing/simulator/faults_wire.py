@@ -111,3 +111,10 @@ class Flapping(Fault, tag="flapping", frozen=True, kw_only=True):
 
     up: float = 1.0
     down: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.always:
+            raise ValueError("flapping befalls the listener, not requests: it takes up and down alone")
+        if min(self.up, self.down) < 0.001:
+            raise ValueError("flapping faster than a millisecond is no flapping")

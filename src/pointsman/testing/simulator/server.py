@@ -150,14 +150,13 @@ class Simulator:
 
     def _apply_to_listener(self) -> None:
         self._listener.steady()
-        flapping = self.behaviour.flapping
-        down = next((fault for fault in self.behaviour.faults if isinstance(fault, Down) and fault.always), None)
-        if down is not None:
-            self.down(down.seconds)
-        elif flapping is not None:
-            self._listener.flap(flapping, self._fall)
-        else:
-            self._listener.up()
+        match self.behaviour.listener:
+            case Down(seconds=seconds):
+                self.down(seconds)
+            case Flapping() as flapping:
+                self._listener.flap(flapping, self._fall)
+            case None:
+                self._listener.up()
 
     # -- one request
 
