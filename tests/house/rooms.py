@@ -25,15 +25,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "limits",
         "telemetry.spool",
         "telemetry.metrics",
+        "telemetry.exposition",
     ),
     "catalog": LEFT,
     "registry": ("core", "catalog"),
     "store": LEFT,
-    "telemetry": LEFT,
-    "telemetry.ingest": ("core", "store", "telemetry"),
+    "telemetry": ("core", "store"),
+    # The gateway's half of telemetry; the rest of the room is the control process's and may open the store.
+    "telemetry.spool": LEFT,
+    "telemetry.metrics": LEFT,
+    "telemetry.exposition": LEFT,
     "evals": ("core", "registry", "store", "telemetry"),
     "rollouts": ("core", "registry", "store", "telemetry"),
-    "control": ("core", "catalog", "registry", "store", "telemetry", "evals", "rollouts"),
+    # The dry run reads a request with the dialects that the gateway reads it with.
+    "control": ("core", "dialects", "catalog", "registry", "store", "telemetry", "evals", "rollouts"),
     "console": ("core", "control"),
     "testing": LEFT,
 }
@@ -42,13 +47,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
 ASSEMBLY = ("cli", "serve", "__main__")
 """What puts things together may import every room, and only it may import late, so that commands start quickly."""
 
+LATE = {
+    "pointsman.telemetry.exposition": "costs memory in every worker, and is wanted only when somebody scrapes",
+    "pointsman.registry": "with the catalogue, costs memory that is wanted only when something is compiled",
+    "pointsman.catalog": "see pointsman.registry",
+    "pointsman.control.api.serve": "takes most of the start, and ingest need not wait for it",
+}
+"""Our own modules that may be imported inside a function outside of `ASSEMBLY` too, each with its reason."""
+
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "msgspec": tuple(ROOMS) + ASSEMBLY,
     "uvloop": ("gateway", "control", "testing", *ASSEMBLY),
     "uvicorn": ("gateway", "control", "testing", *ASSEMBLY),
-    "httptools": ("transport", "testing", *ASSEMBLY),
+    "httptools": ("transport", "gateway.server", "testing"),
     "litestar": ("control", "console"),
-    "sqlalchemy": ("store", "telemetry.ingest", "control"),
+    "sqlalchemy": ("store", "telemetry", "control"),
     "alembic": ("store",),
     "yaml": ("registry", "catalog"),
     "genai_prices": ("catalog",),
