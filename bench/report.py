@@ -184,8 +184,9 @@ def render(results: Results, *, measured_only: bool = False) -> str:
         "# Bench results\n",
         "Written by `make bench`; how to read it: [docs/guide/bench.md](../docs/guide/bench.md).\n",
         table(["machine", ""], facts),
-        "\n## Goals\n",
-        goal_table(results, measured_only=measured_only) + "\n",
     ]
+    if not measured_only or any(goal.measured is not None for goal in goals(results)):
+        parts += ["\n## Goals\n", goal_table(results, measured_only=measured_only)]
+    parts.append("")
     parts += [section_text(name, results.sections[name]) + "\n" for name in _SECTIONS if name in results.sections]
     return "\n".join(parts).rstrip() + "\n"

@@ -13,6 +13,7 @@ from bench.results import Section
 from bench.rows import Bed, Row
 
 OPEN_CONNECTIONS = 64
+Measurement = Callable[["Bed", "Row", "Plan"], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def single(bed: Bed, row: Row, plan: Plan) -> dict[str, float]:
     return {"single_p50_us": seen.latency_us.p50, "single_p99_us": seen.latency_us.p99}
 
 
-def at_rate(rate: int, *, poisson: bool = False) -> Callable[[Bed, Row, Plan], dict[str, float]]:
+def at_rate(rate: int, *, poisson: bool = False) -> Measurement:
     """A measurement in open loop at `rate` requests a second."""
     name = f"{'poisson' if poisson else 'open'}{rate}"
 
@@ -113,9 +114,9 @@ def _paced(bed: Bed, row: Row, plan: Plan, *, rate: int, connections: int, poiss
     return seen
 
 
-def measurements(plan: Plan) -> dict[str, Callable[[Bed, Row, Plan], dict[str, float]]]:
+def measurements(plan: Plan) -> dict[str, Measurement]:
     """What is measured in each round, in order."""
-    chosen: dict[str, Callable[[Bed, Row, Plan], dict[str, float]]] = {"unary": unary, "stream": streamed}
+    chosen: dict[str, Measurement] = {"unary": unary, "stream": streamed}
     if plan.quick:
         return chosen
     chosen |= {"flood": flooded, "single": single}
@@ -124,41 +125,69 @@ def measurements(plan: Plan) -> dict[str, Callable[[Bed, Row, Plan], dict[str, f
 
 
 def run(bed: Bed, rows: list[Row], plan: Plan, section: Section, say: Callable[[str], None]) -> None:
-    """Warms every row, then measures all of them in each round. A row that fails leaves the run, with a note."""
-    alive = list(rows)
-    for row in rows:
-        section.titles[row.name] = row.title
-    _each(bed, alive, Plan(seconds=1, quick=True), None, section, say, "warm-up")
-    for row in alive:
-        if row.serving():
-            section.add(row.name, rss_start_mb=measure.rss_mb(row.serving()))
-    for number in range(1, plan.rounds + 1):
-        _each(bed, alive, plan, section, section, say, f"round {number}/{plan.rounds}")
-    for row in alive:
-        if row.serving():
-            section.add(row.name, rss_end_mb=measure.rss_mb(row.serving()))
+    """Warms every row, then takes every measurement of every row in each round, into `section`."""
+    _Run(bed, rows, plan, section, say).all()
 
 
-def _each(
-    bed: Bed,
-    alive: list[Row],
-    plan: Plan,
-    into: Section | None,
-    notes: Section,
-    say: Callable[[str], None],
-    label: str,
-) -> None:
-    for name, take in measurements(plan).items():
-        for row in list(alive):
-            began = time.monotonic()
+class _Run:
+    """What fails is noted and not tried again: a row that fails its warm-up leaves, else only that measurement."""
+
+    def __init__(self, bed: Bed, rows: list[Row], plan: Plan, section: Section, say: Callable[[str], None]) -> None:
+        self._bed = bed
+        self._rows = rows
+        self._plan = plan
+        self._section = section
+        self._say = say
+        self._failed: set[tuple[str, str]] = set()
+
+    def all(self) -> None:
+        for row in self._rows:
+            self._section.titles[row.name] = row.title
+        self._rows = [row for row in self._rows if self._warm(row)]
+        self._read_memory("rss_start_mb")
+        for number in range(1, self._plan.rounds + 1):
+            for name, take in measurements(self._plan).items():
+                for row in self._rows:
+                    self._measure(f"round {number}/{self._plan.rounds}", name, take, row)
+        self._read_memory("rss_end_mb")
+
+    def _warm(self, row: Row) -> bool:
+        """Some load half of themselves at the first request: that gets time of its own."""
+        part = Part(load.body(self._bed.folder, row.unary))
+        short = Plan(seconds=1, quick=True)
+        try:
+            load.openloop(self._bed, row.unary, [part], seconds=30, connections=4, count=32)
+            for take in measurements(short).values():
+                take(self._bed, row, short)
+        except (load.LoadFailedError, servers.ServerFailedError) as error:
+            self._section.fault(f"{row.name} failed to warm up and left the run", error)
+            self._say(f"warm-up  {row.name}: FAILED, leaves the run: {error}")
+            return False
+        self._say(f"warm-up  {row.name}")
+        return True
+
+    def _measure(self, label: str, name: str, take: Measurement, row: Row) -> None:
+        if (row.name, name) in self._failed:
+            return
+        began = time.monotonic()
+        try:
+            figures = take(self._bed, row, self._plan)
+        except (load.LoadFailedError, servers.ServerFailedError) as error:
+            self._failed.add((row.name, name))
+            self._section.fault(f"{row.name} failed in {label}, {name}, and is not asked that again", error)
+            self._say(f"{label}  {name}  {row.name}: FAILED: {error}")
+            measure.wait_until_idle(row.tree(), limit=30)
+            return
+        self._section.add(row.name, **figures)
+        shown = "  ".join(f"{metric} {value:,.1f}" for metric, value in figures.items())
+        self._say(f"{label}  {row.name:10} {shown}  [{time.monotonic() - began:.1f} s]")
+
+    def _read_memory(self, metric: str) -> None:
+        for row in self._rows:
             try:
-                figures = take(bed, row, plan)
-            except (load.LoadFailedError, servers.ServerFailedError) as error:
-                alive.remove(row)
-                notes.fault(f"{row.name} failed in {label}, {name}, and left the run", error)
-                say(f"{label}  {name}  {row.name}: FAILED, leaves the run: {error}")
+                rss = measure.rss_mb(row.serving())
+            except servers.ServerFailedError as error:
+                self._section.fault(f"{row.name} is gone", error)
                 continue
-            if into is not None:
-                into.add(row.name, **figures)
-            shown = "  ".join(f"{metric} {value:,.1f}" for metric, value in figures.items())
-            say(f"{label}  {row.name:10} {shown}  [{time.monotonic() - began:.1f} s]")
+            if rss:
+                self._section.add(row.name, **{metric: rss})

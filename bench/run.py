@@ -111,7 +111,8 @@ def versions(found: tools.Tools) -> dict[str, str]:
     """Versions of the programs measured against."""
 
     def first_line(*command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        env = {**os.environ, **tools.library_path()}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "?")
 
     try:

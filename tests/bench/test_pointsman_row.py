@@ -99,7 +99,7 @@ def test_scale_measures_both_registries_in_turn(bed: rows.Bed, monkeypatch: pyte
     assert (bed.folder / "large.yaml").stat().st_size > 10_000_000
 
 
-def test_a_row_that_fails_leaves_the_run_and_says_so(bed: rows.Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_cannot_warm_up_leaves_the_run_and_says_so(bed: rows.Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are still measured; the failure stands in the notes."""
 
     def unary(_: rows.Bed, row: rows.Row, plan: rounds.Plan) -> dict[str, float]:
@@ -111,6 +111,27 @@ def test_a_row_that_fails_leaves_the_run_and_says_so(bed: rows.Bed, monkeypatch:
     section = empty()
     good, bad = rows.direct(bed), replace(rows.direct(bed), name="bad")
     rounds.run(bed, [bad, good], rounds.Plan(rounds=2, seconds=0.1, quick=True), section, quiet)
-    assert section.notes == ["**bad failed in warm-up, unary, and left the run**: 502 everywhere"]
+    assert section.notes == ["**bad failed to warm up and left the run**: 502 everywhere"]
     assert len(section.series("direct", "stream_rps")) == 2
     assert section.series("bad", "unary_rps") == []
+
+
+def test_a_measurement_that_fails_is_given_up_and_the_others_go_on(
+    bed: rows.Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that cannot keep a rate still has its CPU measured, and the failure is told once."""
+    tried: list[float] = []
+
+    def streamed(_: rows.Bed, row: rows.Row, plan: rounds.Plan) -> dict[str, float]:
+        tried.append(plan.seconds)
+        if plan.seconds != 1:  # the warm-up passes
+            raise load.LoadFailedError("too slow")
+        return {}
+
+    monkeypatch.setattr(rounds, "unary", lambda _, row, plan: {"unary_rps": plan.seconds})
+    monkeypatch.setattr(rounds, "streamed", streamed)
+    section = empty()
+    rounds.run(bed, [rows.direct(bed)], rounds.Plan(rounds=3, seconds=0.1, quick=True), section, quiet)
+    assert tried == [1, 0.1]
+    assert len(section.series("direct", "unary_rps")) == 3
+    assert section.notes == ["**direct failed in round 1/3, stream, and is not asked that again**: too slow"]
