@@ -140,6 +140,18 @@ def test_large_headers_are_accepted_up_to_the_limit(run: Run) -> None:
     run(main())
 
 
+def test_a_long_stream_of_small_chunks_is_no_header_bomb(run: Run) -> None:
+    """Chunk headers count only until the next body byte, also when they come by themselves."""
+    pieces = [CHUNKED, *[b"5\r\n", b"hello\r\n"] * 200, b"0\r\n\r\n"]
+
+    async def main() -> None:
+        async with upstream(answering(*pieces), limits=PoolLimits(max_header_bytes=500)) as up:
+            _, body = await ask(up.pool)
+            assert body == b"hello" * 200
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "raw",
     [
