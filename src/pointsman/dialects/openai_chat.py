@@ -83,7 +83,7 @@ _PART_CAPABILITY = {
     "input_audio": cap.AUDIO_INPUT,
     "file": cap.PDF_INPUT,
 }
-_PART_MARKS = (b'"image_url"', b'"input_audio"', b'"file"', b"\\u00")
+_IMAGE, _AUDIO, _FILE, _ESCAPED = b'"image_url"', b'"input_audio"', b'"file"', b"\\u00"
 
 
 def read(body: bytes) -> Incoming:
@@ -103,7 +103,7 @@ def read(body: bytes) -> Incoming:
     if head.modalities and "audio" in head.modalities:
         needs |= cap.AUDIO_OUTPUT
     text = len(head.messages)
-    if any(mark in body for mark in _PART_MARKS):
+    if _IMAGE in body or _AUDIO in body or _FILE in body or _ESCAPED in body:
         media, media_bytes = _media(head.messages)
         needs |= media
         text -= media_bytes

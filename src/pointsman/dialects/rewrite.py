@@ -18,15 +18,21 @@ def replace_model(body: bytes, old: str, new: str) -> bytes:
     """`body` with the value of its top-level key "model", which is `old`, replaced by `new`."""
     if old == new:
         return body
-    at = body.find(_MODEL)
-    if at >= 0 and body.find(_MODEL, at + 7) < 0 and b"\\u00" not in body:
-        value = _ENCODE(old)
-        start = _skip(body, at + 7)
-        if body[start : start + 1] == b":":
-            start = _skip(body, start + 1)
-            if body.startswith(value, start):
-                return b"".join((body[:start], _ENCODE(new), body[start + len(value) :]))
+    # Clients write compact JSON, and mostly put the model first: the general search is for the others.
+    value = _ENCODE(old)
+    start = 9 if body.startswith(b'{"model":') else _value_start(body)
+    if start and body.startswith(value, start) and body.find(_MODEL, start) < 0 and b"\\u00" not in body:
+        return body[:start] + _ENCODE(new) + body[start + len(value) :]
     return replace_values(body, {"model": msgspec.Raw(_ENCODE(new))})
+
+
+def _value_start(body: bytes) -> int:
+    """Where the value of the first key "model" in the text begins; 0 when there is no such key."""
+    at = body.find(_MODEL)
+    if at < 0:
+        return 0
+    colon = _skip(body, at + len(_MODEL))
+    return _skip(body, colon + 1) if body[colon : colon + 1] == b":" else 0
 
 
 def replace_values(body: bytes, values: dict[str, msgspec.Raw]) -> bytes:
@@ -43,6 +49,6 @@ def insert_first(body: bytes, member: bytes) -> bytes:
 
 
 def _skip(body: bytes, position: int) -> int:
-    while body[position : position + 1] in _SPACE and position < len(body):
+    while position < len(body) and body[position] in _SPACE:
         position += 1
     return position

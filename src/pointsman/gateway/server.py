@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
@@ -10,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pointsman.core.errors import GatewayError
 from pointsman.dialects.openai_errors import error_body
+from pointsman.gateway.coalesce import CoalescingTransport
 
 MAX_HEADER_BYTES = 64 << 10
 """Request line and headers of one request."""
@@ -18,14 +20,19 @@ HEADER_SECONDS = 20.0
 """How long a connection may take to send a complete head, counted from its first byte (or from being opened)."""
 
 
+KEEP_ALIVE_SECONDS = 75.0
+"""How long a connection without a request is kept."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """Refuses heads that are too long, too slow or not HTTP, each with an error that clients can read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has connected: its first head is due."""
-        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the stdlib's parameter
+        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
         self._head_bytes = 0
         self._in_head = True
+        self.idle_since = self.loop.time()
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._head_overdue)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -40,7 +47,6 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEADER_BYTES and not self._ends_head(data):
                 self._refuse("headers_too_large", f"The request's head is longer than {MAX_HEADER_BYTES} bytes.")
                 return
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -54,6 +60,15 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether a long first piece is a short head with a long body."""
         end = data.find(b"\r\n\r\n")
         return end >= 0 and self._head_bytes - len(data) + end <= MAX_HEADER_BYTES
+
+    def on_response_complete(self) -> None:
+        """An answer is out: the connection is idle. `close_idle` looks after it, instead of a timer for each."""
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.idle_since = self.loop.time()
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -96,6 +111,14 @@ class GuardedProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def close_idle(connections: Iterable[Any], now: float) -> None:
+    """Close connections that have had no request for `KEEP_ALIVE_SECONDS`."""
+    for connection in [c for c in connections if isinstance(c, GuardedProtocol)]:
+        cycle: Any = connection.cycle
+        if cycle is not None and cycle.response_complete and now - connection.idle_since > KEEP_ALIVE_SECONDS:
+            connection.transport.close()
 
 
 def protocol_class() -> type[asyncio.Protocol]:

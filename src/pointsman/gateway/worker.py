@@ -20,7 +20,7 @@ from pointsman.gateway.app import App
 from pointsman.gateway.revisions import RevisionWatcher
 from pointsman.gateway.runtime import PoolBook, Runtime
 from pointsman.gateway.serve import CallServer
-from pointsman.gateway.server import protocol_class
+from pointsman.gateway.server import KEEP_ALIVE_SECONDS, close_idle, protocol_class
 from pointsman.gateway.settings import Settings, settings_from
 from pointsman.gateway.settle import Ledger
 from pointsman.telemetry.metrics import Counters, Snapshot, merge
@@ -66,11 +66,11 @@ class Worker:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
             timeout_graceful_shutdown=int(grace),
         )
         server = _Server(config)
-        chores = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._chores())]
+        chores = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._chores(server))]
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -87,7 +87,7 @@ class Worker:
             self._book.close()
             self._status_file.unlink(missing_ok=True)
 
-    async def _chores(self) -> None:
+    async def _chores(self, server: uvicorn.Server) -> None:
         """Once a second: sync the spool, retry what the disk refused, say what this worker serves."""
         loop = asyncio.get_running_loop()
         reported = 0
@@ -98,6 +98,7 @@ class Worker:
             now = loop.time()
             if revision != reported or now - since >= STATUS_SECONDS:
                 reported, since = revision, now
+                close_idle(list(server.server_state.connections), now)
                 try:
                     self._ledger.retry()
                     await loop.run_in_executor(None, self._spool.sync)

@@ -1,0 +1,261 @@
+"""`pointsman serve`: starts the control process and the gateway workers, and keeps them running.
+
+The supervisor binds the port and holds it: a worker that dies is replaced without a refused connection. Children stop
+when the supervisor is gone, however it went, because the pipe they hold then ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pointsman.core.places import Places, WorkerStatus
+
+BACKLOG = 2048
+POLL_SECONDS = 0.05
+RESTART_SECONDS = 0.2
+"""Pause before a dead child is started again; doubled while it keeps dying young, up to `LONGEST_RESTART`."""
+LONGEST_RESTART = 10.0
+YOUNG_SECONDS = 10.0
+
+
+class ServeError(Exception):
+    """Serving cannot begin. The message names what is wrong and the mend."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What `pointsman serve` is told. Times in seconds."""
+
+    config: Path | None
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    workers: int = 1
+    watch: bool = True
+    grace: float = 30.0
+
+
+class Child:
+    """One supervised process. `fatal(code)` says whether its end is the end of everything."""
+
+    def __init__(self, name: str, command: list[str], fds: list[int], fatal: Callable[[int], bool]) -> None:
+        self.name = name
+        self._command = command
+        self._fds = fds
+        self._fatal = fatal
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._pause = RESTART_SECONDS
+        self._restart_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process."""
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(self._command, pass_fds=self._fds, stdin=subprocess.DEVNULL)  # noqa: S603
+
+    def look(self, say: Callable[[str], None]) -> int | None:
+        """Restart the process if it has died. Gives its exit code when that ends everything."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._restart_at:
+                self.start()
+            return None
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._process = None
+        if self._fatal(code):
+            return code
+        young = now - self._started < YOUNG_SECONDS
+        self._pause = min(self._pause * 2, LONGEST_RESTART) if young else RESTART_SECONDS
+        self._restart_at = now + self._pause
+        say(f"{self.name} ended ({_ending(code)}); starting it again in {self._pause:.1f} s")
+        return None
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if the process runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process has ended within that time."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(seconds, 0.0))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def say(text: str) -> None:
+    """A line for the operator."""
+    sys.stderr.write(f"pointsman: {text}\n")
+    sys.stderr.flush()
+
+
+def bind(host: str, port: int, count: int) -> list[socket.socket]:
+    """One listening socket per worker, so that the kernel spreads connections evenly. Raises ServeError."""
+    sockets: list[socket.socket] = []
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        for _ in range(count):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if count > 1:
+                _refuse_taken(family, host, port if len(sockets) == 1 else 0)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind((host, port))
+            port = one.getsockname()[1]
+            one.listen(BACKLOG)
+            one.set_inheritable(True)
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from error
+    return sockets
+
+
+def _refuse_taken(family: socket.AddressFamily, host: str, port: int) -> None:
+    """With SO_REUSEPORT a port that another Pointsman holds would be shared silently. Raises OSError."""
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+class Supervisor:
+    """The processes of one `pointsman serve`."""
+
+    def __init__(self, options: Options, places: Places, listeners: list[socket.socket]) -> None:
+        self._options = options
+        self._places = places
+        self._port = listeners[0].getsockname()[1]
+        self._stopping = False
+        self._alive_read, self._alive_write = os.pipe()
+        os.set_inheritable(self._alive_read, True)
+        self._control = Child("the control process", self._control_command(), [self._alive_read], self._fatal)
+        self._workers = [
+            Child(
+                f"gateway worker {index}",
+                self._worker_command(index, listener.fileno()),
+                [self._alive_read, listener.fileno()],
+                lambda code: code == 2,
+            )
+            for index, listener in enumerate(listeners)
+        ]
+        self._ready = False
+
+    def _fatal(self, code: int) -> bool:
+        """A control process that refuses to start says why; starting it again would only say it again."""
+        return code in (1, 2) and not self._ready
+
+    def _control_command(self) -> list[str]:
+        options = self._options
+        command = [sys.executable, "-m", "pointsman.control"]
+        if options.config is not None:
+            command += ["--config", str(options.config)]
+        command += ["--data-dir", str(options.data_dir), "--admin-host", options.admin_host]
+        command += ["--admin-port", str(options.admin_port), "--watch" if options.watch else "--no-watch"]
+        return [*command, "--parent-fd", str(self._alive_read)]
+
+    def _worker_command(self, index: int, fd: int) -> list[str]:
+        command = [sys.executable, "-m", "pointsman.gateway", "--data-dir", str(self._options.data_dir)]
+        command += ["--listen-fd", str(fd), "--index", str(index), "--grace", str(self._options.grace)]
+        return [*command, "--parent-fd", str(self._alive_read)]
+
+    def run(self) -> int:
+        """Run until a signal or a fatal end of a child. Gives the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for status in self._places.workers.glob("*.json"):
+            status.unlink(missing_ok=True)
+        children = [self._control, *self._workers]
+        for child in children:
+            child.start()
+        code = 0
+        while not self._stopping:
+            for child in children:
+                ended = child.look(say)
+                if ended is not None:
+                    code = ended
+                    self._stopping = True
+            if not self._ready:
+                self._announce()
+            time.sleep(POLL_SECONDS)
+        self._end(children)
+        return code
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _announce(self) -> None:
+        """Say so, once, when every worker serves a revision."""
+        revisions = set()
+        for index in range(len(self._workers)):
+            try:
+                text = (self._places.workers / f"w{index}.json").read_bytes()
+                revisions.add(msgspec.json.decode(text, type=WorkerStatus).revision)
+            except (OSError, msgspec.MsgspecError):
+                return
+        if 0 in revisions:
+            return
+        self._ready = True
+        options = self._options
+        say(
+            f"ready: gateway http://{options.host}:{self._port}/v1, "
+            f"admin http://{options.admin_host}:{options.admin_port}, revision {max(revisions)}, "
+            f"{len(self._workers)} worker{'s' if len(self._workers) > 1 else ''}, data in {options.data_dir}"
+        )
+
+    def _end(self, children: list[Child]) -> None:
+        """Gateways first, so that the control process still stores their last records."""
+        deadline = time.monotonic() + self._options.grace + 5.0
+        for group in (self._workers, [self._control]):
+            for child in group:
+                child.signal(signal.SIGTERM)
+            for child in group:
+                if not child.wait(deadline - time.monotonic()):
+                    say(f"{child.name} did not end in time; killing it")
+                    child.signal(signal.SIGKILL)
+                    child.wait(5.0)
+        os.close(self._alive_write)
+
+
+def serve(options: Options) -> int:
+    """Serve until told to stop. Gives the exit code. Raises ServeError."""
+    if options.workers < 1:
+        raise ServeError("--workers takes a whole number above 0.")
+    if options.config is not None and not options.config.is_file():
+        raise ServeError(f"there is no file {options.config}. `pointsman init` writes a first one.")
+    places = Places(options.data_dir)
+    try:
+        places.make()
+    except OSError as error:
+        raise ServeError(f"the data directory {options.data_dir} cannot be made: {error.strerror}.") from error
+    listeners = bind(options.host, options.port, options.workers)
+    try:
+        return Supervisor(options, places, listeners).run()
+    finally:
+        for listener in listeners:
+            listener.close()
