@@ -111,7 +111,9 @@ def wrk(bed: Bed, endpoint: Endpoint, seconds: float) -> Wrk:
         raise LoadFailedError(f"wrk gave no figures:\n{output[-2000:]}")
     seen = msgspec.json.decode(line.removeprefix("BENCH "), type=Wrk)
     if seen.status_errors or seen.socket_errors or not seen.requests:
-        raise LoadFailedError(f"wrk at {url}: {seen}")
+        raise LoadFailedError(
+            f"wrk saw {seen.requests} answers, {seen.status_errors} of them errors, {seen.socket_errors} broken"
+        )
     return seen
 
 
@@ -138,7 +140,10 @@ def openloop(
         command += ["--body", str(part)]
     seen = msgspec.json.decode(_run(command, dict(os.environ)), type=Load)
     if strict and (seen.bad or not seen.answers):
-        raise LoadFailedError(f"{endpoint}: {seen}")
+        raise LoadFailedError(
+            f"of {seen.sent + seen.unsent} requests {seen.status.get('200', 0)} got a 200 in {seen.seconds:.1f} s; "
+            f"statuses {seen.status}, broken {seen.errors}, unanswered {seen.unfinished}, never sent {seen.unsent}"
+        )
     return seen
 
 

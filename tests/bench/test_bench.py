@@ -173,6 +173,14 @@ def test_report_shows_machine_goals_rows_and_notes() -> None:
     assert tables[0].split("|")[2].strip() == "47.0"
 
 
+@pytest.mark.parametrize(("reads", "warned"), [(50.2, False), (35, True)])
+def test_a_machine_too_busy_to_keep_chunks_apart_is_told(reads: float, *, warned: bool) -> None:
+    """Merged chunks cost less: a ratio taken from them would flatter."""
+    made = section()
+    made.add("envoy", stream_pieces=reads)
+    assert ("did not stay apart" in report.render(results.Results({}, {"main": made}))) is warned
+
+
 def test_every_kind_of_section_is_rendered() -> None:
     """Soak, start-up and scale have their tables."""
     soak, ready, big = (results.Section("d", "c", "1") for _ in range(3))
