@@ -83,6 +83,24 @@ def test_a_slow_reader_is_not_taken_for_an_idle_upstream(run: Run) -> None:
     run(main())
 
 
+def test_an_upstream_that_falls_silent_after_a_pause_is_idle(run: Run) -> None:
+    """Once the reader has caught up, the idle deadline runs again."""
+
+    async def script(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 999999\r\n\r\n" + b"x" * 5000)
+        await asyncio.sleep(5)
+
+    async def main() -> None:
+        async with upstream(script, limits=PoolLimits(high_water=1000)) as up:
+            response = await up.pool.send(head(), b"", Deadlines(idle=0.05))
+            await asyncio.sleep(0.15)
+            assert len(await response.chunk()) == 5000
+            assert (await failure(response.chunk())).phase is Phase.idle
+
+    run(main())
+
+
 @pytest.mark.parametrize("high_water", [1, 1000])
 def test_small_marks_lose_nothing_either(high_water: int, run: Run) -> None:
     async def script(reader: Reader, writer: Writer) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from pointsman.transport import Deadlines, Phase, PoolLimits
+from pointsman.transport import pool as pool_module
+from pointsman.transport.connection import Connection
 from tests.transport.conftest import Run
 from tests.transport.scripted import (
     OK,
+    QUICK,
     Reader,
     Script,
     Writer,
@@ -140,18 +144,83 @@ def test_a_kept_connection_that_was_closed_is_replaced_once_unseen(by_reset: boo
     run(main())
 
 
-def test_a_stale_connection_is_replaced_also_when_the_pool_is_full(run: Run) -> None:
+def test_the_replacement_is_a_new_connection_when_all_kept_ones_are_stale(run: Run) -> None:
     async def script(reader: Reader, writer: Writer) -> None:
         await read_request(reader)
+        await asyncio.sleep(0.01)
         writer.write(OK)
         await read_request(reader)
 
     async def main() -> None:
-        async with upstream(script, limits=PoolLimits(max_connections=2)) as up:
-            await asyncio.gather(ask(up.pool), ask(up.pool))
-            assert up.pool.idle == 2
-            await asyncio.gather(ask(up.pool), ask(up.pool))
-            assert up.pool.open <= 2
+        async with upstream(script) as up:
+            await asyncio.gather(*[ask(up.pool) for _ in range(3)])
+            assert up.pool.idle == 3
+            await ask(up.pool)
+            assert up.connections == 4
+
+    run(main())
+
+
+def test_a_replacement_takes_the_place_of_a_kept_connection_when_the_pool_is_full(run: Run) -> None:
+    async def main() -> None:
+        async with upstream(answering(OK), limits=PoolLimits(max_connections=1)) as up:
+            await ask(up.pool)
+            kept = up.pool._idle[0]
+            now = asyncio.get_running_loop().time()
+            replacement = await up.pool._acquire(QUICK, now + 1, fresh=True)
+            assert replacement is not kept
+            assert not kept.open
+            up.pool.release(replacement)
+            assert up.pool.open == 1
+
+    run(main())
+
+
+def test_a_connection_that_closes_on_its_way_to_a_waiting_call_is_replaced(run: Run) -> None:
+    async def main() -> None:
+        async with upstream(answering(OK), limits=PoolLimits(max_connections=1)) as up:
+            held = await up.pool._acquire(QUICK, asyncio.get_running_loop().time() + 1)
+            call = asyncio.create_task(ask(up.pool))
+            await until(lambda: up.pool.waiting == 1)
+            up.pool.release(held)
+            held.drop()
+            assert (await call)[1] == b"ok"
+
+    run(main())
+
+
+def test_a_call_that_gives_up_waiting_leaves_the_queue(run: Run) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
+        await asyncio.sleep(5)
+
+    async def main() -> None:
+        async with upstream(script, limits=PoolLimits(max_connections=1)) as up:
+            calls = [asyncio.create_task(ask(up.pool)) for _ in range(3)]
+            await until(lambda: up.pool.waiting == 2)
+            calls[1].cancel()
+            await asyncio.wait([calls[1]])
+            assert up.pool.waiting == 1
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+
+    run(main())
+
+
+def test_an_upstream_that_hangs_up_before_the_request_was_not_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed between the handshake and our first byte: the place is free again, the request may go elsewhere."""
+
+    async def dial(_loop: object, _endpoint: object, _context: object, make: Callable[[], Connection]) -> Connection:
+        connection = make()
+        connection.drop()
+        return connection
+
+    async def main() -> None:
+        async with upstream(answering(OK)) as up:
+            monkeypatch.setattr(pool_module, "dial", dial)
+            error = await failure(ask(up.pool))
+            assert (error.kind, error.sent) == ("network", False)
+            assert up.pool.open == 0
 
     run(main())
 

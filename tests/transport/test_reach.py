@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.transport import Endpoint, Pool, PoolLimits, TlsContexts
+from pointsman.transport import Deadlines, Endpoint, Pool, PoolLimits, TlsContexts
 from tests.transport.conftest import Run
-from tests.transport.scripted import OK, answering, ask, assert_let_go, failure, upstream
+from tests.transport.scripted import OK, Reader, Writer, answering, ask, assert_let_go, failure, upstream
 
 
 class NamesLoop(asyncio.SelectorEventLoop):
@@ -61,6 +61,24 @@ def test_an_address_that_leads_nowhere_delays_and_does_not_fail() -> None:
                 start = time.monotonic()
                 assert (await ask(pool))[1] == b"ok"
                 assert 0.2 <= time.monotonic() - start < 1
+                assert_let_go(pool)
+
+    run_with(("127.0.0.2", "127.0.0.1"), main())
+
+
+def test_deadlines_are_watched_after_a_slow_connect() -> None:
+    """The timer goes on while the only call is still connecting."""
+
+    async def script(reader: Reader, writer: Writer) -> None:
+        await asyncio.sleep(5)
+
+    async def main() -> None:
+        async with upstream(script) as up:
+            with black_hole("127.0.0.2", up.port):
+                pool = pool_for(f"http://model.test:{up.port}")
+                async with asyncio.timeout(2):
+                    error = await failure(ask(pool, deadlines=Deadlines(first_byte=0.05)))
+                assert (error.kind, error.phase) == ("timeout", "first_token")
                 assert_let_go(pool)
 
     run_with(("127.0.0.2", "127.0.0.1"), main())
