@@ -41,7 +41,10 @@ _GUESSES = (
     "+49301234567",
     "#a1b2c3",
 )
+# Below this depth, or beyond this many values, only what is required is made: recursive schemas must end.
 _DEPTH = 6
+_VALUES = 500
+_REFERENCES = 64
 
 
 class UnsatisfiableError(ValueError):
@@ -56,6 +59,7 @@ def instance(schema: Any, seed: int = 0) -> Any:
 class _Maker:
     def __init__(self, document: Any, seed: int) -> None:
         self._document = document
+        self._made = 0
         self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose, no secret
 
     def value(self, schema: Any, depth: int) -> Any:
@@ -63,6 +67,8 @@ class _Maker:
             return "anything"
         if not isinstance(schema, dict):
             raise UnsatisfiableError(f"{schema!r} accepts nothing")
+        self._made += 1
+        depth = depth if self._made < _VALUES else max(depth, _DEPTH)
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
@@ -77,12 +83,14 @@ class _Maker:
     def _resolved(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         if depth > _DEPTH * 4:
             raise UnsatisfiableError("the schema refers to itself without end")
-        while "$ref" in schema or "allOf" in schema:
+        for _ in range(_REFERENCES):
+            if "$ref" not in schema and "allOf" not in schema:
+                return schema
             schema = dict(schema)
             parts = [self._referred(schema.pop("$ref"))] if "$ref" in schema else list(schema.pop("allOf"))
             for part in parts:
                 schema = _merged(schema, part)
-        return schema
+        raise UnsatisfiableError("the schema refers to itself without end")
 
     def _referred(self, reference: str) -> Any:
         if not reference.startswith("#"):
