@@ -28,7 +28,7 @@ from tests.transport.scripted import (
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 SHORT = 0.1
-LATE = 0.15  # how much later than the deadline a busy machine may notice it; the sweeper itself adds 0.04
+LATE = 0.4  # how much later than the deadline a busy machine may notice it; the sweeper itself adds 0.04
 
 
 def dripping(*pieces: bytes, every: float, forever: bytes = b"") -> Script:
@@ -136,7 +136,7 @@ def test_a_slow_upload_that_moves_on_does_not_time_out(run: Run) -> None:
     async def script(reader: Reader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         got = 0
-        while got < 10_000_000:
+        while got < 30_000_000:
             got += len(await reader.read(2_000_000))
             await asyncio.sleep(0.005)
         writer.write(OK)
@@ -144,7 +144,7 @@ def test_a_slow_upload_that_moves_on_does_not_time_out(run: Run) -> None:
     async def main() -> None:
         async with upstream(script) as up:
             start = time.monotonic()
-            _, body = await ask(up.pool, bytes(10_000_000), deadlines(idle=SHORT))
+            _, body = await ask(up.pool, bytes(30_000_000), deadlines(idle=SHORT))
             assert body == b"ok"
             assert time.monotonic() - start > 2 * SHORT
 
