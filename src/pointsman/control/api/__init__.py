@@ -1,0 +1,1 @@
+"""The admin API: status, revisions, registry, calls, explanations, reports."""
