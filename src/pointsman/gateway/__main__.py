@@ -31,23 +31,18 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     places = Places(options.data_dir)
+    listener = socket.socket(fileno=options.listen_fd)
     try:
         places.make()
-        worker = Worker(places, options.index, os.environ)
+        uvloop.run(_run(places, options.index, listener, options.parent_fd, options.grace))
     except (SettingError, OSError) as error:
         sys.stderr.write(f"pointsman: {error}\n")
         return 2
-    # What importing made lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    # Calls leave next to no cycles: looking for them every 700 objects is time that answers would pay for.
-    gc.set_threshold(20_000, 20, 50)
-    listener = socket.socket(fileno=options.listen_fd)
-    uvloop.run(_run(worker, listener, options.parent_fd, options.grace))
     return 0
 
 
-async def _run(worker: Worker, listener: socket.socket, parent_fd: int, grace: float) -> None:
+async def _run(places: Places, index: int, listener: socket.socket, parent_fd: int, grace: float) -> None:
+    worker = Worker(places, index, os.environ)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,6 +50,11 @@ async def _run(worker: Worker, listener: socket.socket, parent_fd: int, grace: f
     if parent_fd >= 0:
         # Nothing is ever written to it: it becomes readable when the supervisor is gone.
         loop.add_reader(parent_fd, stop.set)
+    # What importing made lives as long as the process: the collector need not look at it again. And calls leave next
+    # to no cycles: looking for them every 700 objects is time that answers would pay for.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     await worker.run(listener, stop, grace)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from pointsman.core.errors import GatewayError
-from pointsman.gateway.asgi import Message, Receive, Scope
+from pointsman.gateway.asgi import Receive, Scope
+from pointsman.gateway.exchange import Exchange
 
 BODY_SECONDS = 60.0
 """How long a caller may take to send a body that does not come in one piece."""
@@ -90,53 +90,32 @@ async def _drain(receive: Receive) -> None:
 class HangUp:
     """Cancels the task that serves a call when its caller hangs up.
 
-    ASGI tells of a disconnect through `receive`, which waits. A task per call that does nothing but wait costs more
-    than the rest of a call's bookkeeping, so the coroutine is driven by hand instead: one step to where it waits, and
-    a callback on the future it waits for.
+    The server tells of it by a callback on the exchange. ASGI's own way, waiting in `receive`, would take a task per
+    call that does nothing but wait.
     """
 
-    __slots__ = ("_future", "_receiving", "_task", "happened")
+    __slots__ = ("_exchange", "_task", "happened")
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
-        self._receiving: Coroutine[Any, Any, Message] | None = None
-        self._future: asyncio.Future[Any] | None = None
+        self._exchange: Exchange | None = None
         self.happened = False
 
-    def watch(self, receive: Receive) -> None:
-        """Begin. The body must have been read to its end."""
-        self._task = asyncio.current_task()
-        self._receiving = receive()  # type: ignore[assignment]  # ASGI servers' receive is a coroutine function
-        self._step()
+    def watch(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin. The body must have been read to its end. Raises HungUpError when the caller is gone already."""
+        if exchange.disconnected:
+            raise HungUpError
+        self._task = asyncio.current_task(loop)
+        self._exchange = exchange
+        exchange.lost = self._lost
 
     def disarm(self) -> None:
         """Stop watching: what follows is not to be cancelled any more."""
-        self._task = None
-        if self._future is not None:
-            self._future.remove_done_callback(self._wake)
-            self._future = None
-        if self._receiving is not None:
-            self._receiving.close()
-            self._receiving = None
+        if self._exchange is not None:
+            self._exchange.lost = None
+            self._exchange = self._task = None
 
-    def _wake(self, _: asyncio.Future[Any]) -> None:
-        self._future = None
-        if self._receiving is not None:
-            self._step()
-
-    def _step(self) -> None:
-        receiving = self._receiving
-        if receiving is None:
-            return
-        try:
-            future = receiving.send(None)
-        except StopIteration as stop:
-            self._receiving = None
-            if stop.value["type"] == "http.disconnect" and self._task is not None:
-                self.happened = True
-                self._task.cancel()
-            return
-        # What a Task does with the future that its coroutine yields: mark it as awaited, and be called back.
-        future._asyncio_future_blocking = False
-        self._future = future
-        future.add_done_callback(self._wake)
+    def _lost(self) -> None:
+        if self._task is not None:
+            self.happened = True
+            self._task.cancel()

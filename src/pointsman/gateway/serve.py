@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from pointsman.core.decision import Condition, decide
 from pointsman.core.errors import GatewayError
@@ -34,11 +33,21 @@ TASK_BYTES = 200
 class CallServer:
     """Serves calls of one worker. Holds what calls share; a call's own state is in `Call`."""
 
-    def __init__(self, worker: str, ledger: Ledger, *, max_body_bytes: int, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        worker: str,
+        ledger: Ledger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        max_body_bytes: int,
+        max_in_flight: int,
+    ) -> None:
         self._worker = worker
         self._ledger = ledger
         self._counters = ledger.counters
         self._ids = CallIds()
+        self._loop = loop
+        self._clock = loop.time
         self._max_body = max_body_bytes
         self._max_in_flight = max_in_flight
 
@@ -49,7 +58,7 @@ class CallServer:
             self._ids.next(now), now, runtime.revision, runtime.hash, self._worker, endpoint=endpoint.name
         )
         hang_up = HangUp()
-        call = Call(endpoint, runtime, record, asyncio.get_running_loop().time, hang_up)
+        call = Call(endpoint, runtime, record, self._clock, hang_up)
         counters = self._counters
         counters.in_flight += 1
         try:
@@ -89,7 +98,7 @@ class CallServer:
         _note_headers(record, scope)
         self._understand(call, body)
         self._decide(call, unix_now)
-        call.hang_up.watch(receive)
+        call.hang_up.watch(scope["pointsman.exchange"], self._loop)
         result = await first_answer(call)
         if isinstance(result, Unary):
             await self._respond(call, result, send)
@@ -151,7 +160,7 @@ class CallServer:
 
 
 def _uncancel() -> None:
-    task: asyncio.Task[Any] | None = asyncio.current_task()
+    task = asyncio.current_task()
     if task is not None:
         task.uncancel()
 

@@ -1,89 +1,294 @@
-"""The HTTP server of a worker: uvicorn's protocol with bounds on what a caller may send before a request begins."""
+"""The HTTP/1.1 server of a worker: an ASGI protocol for uvicorn, lean and with bounds on what a caller may send.
+
+Why not uvicorn's own: docs/decisions/0007-own-server-protocol.md. Writes are gathered until the loop has run everything
+that was ready. A write wakes its reader, and a wake-up costs more than composing the answer did: written one right
+after the other, the first write wakes the reader and the rest find it awake.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pointsman.core.errors import GatewayError
 from pointsman.dialects.openai_errors import error_body
-from pointsman.gateway.coalesce import CoalescingTransport
+from pointsman.gateway.asgi import Scope
+from pointsman.gateway.exchange import STATUS_LINES, Exchange
+
+LOG = logging.getLogger("pointsman.gateway")
 
 MAX_HEADER_BYTES = 64 << 10
 """Request line and headers of one request."""
 
 HEADER_SECONDS = 20.0
-"""How long a connection may take to send a complete head, counted from its first byte (or from being opened)."""
-
+"""How long a connection may take to send its first complete head."""
 
 KEEP_ALIVE_SECONDS = 75.0
 """How long a connection without a request is kept."""
 
+MAX_PIPELINED = 64
+"""Requests that may wait on one connection."""
 
-class GuardedProtocol(HttpToolsProtocol):
-    """Refuses heads that are too long, too slow or not HTTP, each with an error that clients can read."""
+_WRITE_HIGH_WATER = 256 << 10
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One caller's connection. Uvicorn makes it, counts it and asks it to shut down."""
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.drained: asyncio.Future[None] | None = None
+        self.idle_since = self.loop.time()
+        self._app = config.loaded_app
+        self._state = server_state
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._parts: list[bytes] = []
+        self._exchange: Exchange | None = None
+        self._receiving: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
+        self._paused = False
+        self._in_head = True
+        self._head_bytes = 0
+        self._closing = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._client: tuple[str, int] | None = None
+
+    # -- the event loop's calls -----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has connected: its first head is due."""
-        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
-        self._head_bytes = 0
-        self._in_head = True
-        self.idle_since = self.loop.time()
-        self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._head_overdue)
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._state.connections.add(self)
+        peer = transport.get_extra_info("peername")
+        self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._head_timer = self.loop.call_later(HEADER_SECONDS, self._head_overdue)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self._closing = True
+        self._state.connections.discard(self)
         self._stop_timer()
-        super().connection_lost(exc)
+        self.resume_writing()
+        self._transport = None
+        for exchange in (self._exchange, self._receiving, *self._waiting):
+            if exchange is not None:
+                exchange.hung_up()
+        self._exchange = self._receiving = None
+        self._waiting.clear()
+        # The parser holds this object and this object the parser: a ring that only the collector would find.
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the caller. The parser calls back as soon as it knows more."""
+        """Bytes of the caller; the parser calls back as soon as it knows more."""
+        if self._closing:
+            return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEADER_BYTES and not self._ends_head(data):
-                self._refuse("headers_too_large", f"The request's head is longer than {MAX_HEADER_BYTES} bytes.")
+                self.refuse("headers_too_large", f"The request's head is longer than {MAX_HEADER_BYTES} bytes.")
                 return
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # No endpoint upgrades; the request itself is served as what it is.
-            return
+            # Nothing here upgrades; the request itself is served as what it is.
+            self._closing_after_this()
         except httptools.HttpParserError as error:
-            if not self.transport.is_closing():
-                self._refuse("invalid_request", f"This is not an HTTP request: {error}.")
+            if not self._closing:
+                self.refuse("invalid_request", f"This is not an HTTP/1.1 request: {error}.")
+
+    def eof_received(self) -> None:
+        """The caller will send no more: with a call in flight, it has hung up."""
+
+    def pause_writing(self) -> None:
+        """The caller reads too slowly."""
+        if self.drained is None:
+            self.drained = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The caller has caught up, or is gone."""
+        drained, self.drained = self.drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def shutdown(self) -> None:
+        """Uvicorn stops: finish the exchange in flight, take no other."""
+        if self._exchange is None:
+            self.close()
+        else:
+            self._exchange.keep_alive = False
+
+    # -- the parser's calls ---------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
+        if not self._in_head:
+            self._in_head = True
+            self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._url = self._url + url if self._url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: its exchange begins, or waits for the one before it."""
+        self._in_head = False
+        if self._head_timer is not None:
+            self._stop_timer()
+        parser = self._parser
+        path, _, query = self._url.partition(b"?")
+        version = parser.get_http_version()
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": path.decode("latin-1"),
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+        }
+        exchange = Exchange(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
+        scope["pointsman.exchange"] = exchange
+        self._receiving = exchange
+        if self._exchange is None:
+            self._begin(exchange)
+        elif len(self._waiting) < MAX_PIPELINED:
+            self._waiting.append(exchange)
+        else:
+            self.refuse("invalid_request", f"More than {MAX_PIPELINED} requests are waiting on this connection.")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        exchange = self._receiving
+        if exchange is not None and not exchange.complete and exchange.body_came(body) and not self._paused:
+            self._paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The body is complete."""
+        if self._receiving is not None:
+            self._receiving.body_ended()
+            self._receiving = None
+
+    # -- exchanges ------------------------------------------------------------------------------------------
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        tasks = self._state.tasks
+        task = self.loop.create_task(self._run(exchange))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        except Exception:  # a fault of our own: it is shown, and the caller is not left waiting
+            LOG.exception("a request failed inside the gateway")
+        if not exchange.complete and not exchange.disconnected:
+            if exchange.started:
+                self.close()
+            else:
+                self.refuse("internal_error", "The gateway made a mistake.")
+
+    def finished(self, exchange: Exchange) -> None:
+        """A response is complete: the next request, or none."""
+        self._exchange = None
+        self._state.total_requests += 1
+        if not exchange.keep_alive or exchange.more_body:
+            # What is left of an unread body cannot be told from the next request.
+            self.close()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self.idle_since = self.loop.time()
+            if self._paused:
+                self.continue_body()
+
+    def write(self, data: bytes) -> None:
+        """Send at the end of this turn of the loop."""
+        if not self._parts:
+            self.loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def _flush(self) -> None:
+        parts = self._parts
+        if parts and self._transport is not None:
+            self._parts = []
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def date(self) -> bytes:
+        """The date header; uvicorn renews it every second."""
+        headers = self._state.default_headers
+        return b"date: %b\r\n" % headers[0][1] if headers else b""
+
+    def continue_body(self) -> None:
+        """Read on; a caller that waits for `100 Continue` is told to send."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        if self._expects_continue:
+            self._expects_continue = False
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Send what was gathered, then close."""
+        self._closing = True
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def _closing_after_this(self) -> None:
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+
+    def refuse(self, code: str, message: str) -> None:
+        """Answer what never became a request, and close."""
+        error = GatewayError(code, message)
+        body = error_body(error, "")
+        self.write(
+            STATUS_LINES[error.kind.status]
+            + self.date()
+            + b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            + body
+        )
+        self.close()
 
     def _ends_head(self, data: bytes) -> bool:
         """Whether a long first piece is a short head with a long body."""
         end = data.find(b"\r\n\r\n")
         return end >= 0 and self._head_bytes - len(data) + end <= MAX_HEADER_BYTES
-
-    def on_response_complete(self) -> None:
-        """An answer is out: the connection is idle. `close_idle` looks after it, instead of a timer for each."""
-        if self.pipeline:
-            super().on_response_complete()
-            return
-        self.idle_since = self.loop.time()
-        self.server_state.total_requests += 1
-        self.flow.resume_reading()
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        if not self._in_head:
-            self._in_head = True
-            self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head is complete: its request starts."""
-        self._in_head = False
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._stop_timer()
-        super().on_headers_complete()
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -92,36 +297,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _head_overdue(self) -> None:
         self._head_timer = None
-        if self._in_head and not self.transport.is_closing():
+        if self._in_head and not self._closing:
             if self._head_bytes:
-                self._refuse("body_timeout", f"The request's head did not arrive within {HEADER_SECONDS:.0f} seconds.")
+                self.refuse("body_timeout", f"The request's head did not arrive within {HEADER_SECONDS:.0f} seconds.")
             else:
-                self.transport.close()
+                self.close()
 
-    def send_400_response(self, msg: str) -> None:
-        """Uvicorn's own refusals, in our shape."""
-        self._refuse("invalid_request", msg)
-
-    def _refuse(self, code: str, message: str) -> None:
-        error = GatewayError(code, message)
-        body = error_body(error, "")
-        head = (
-            f"HTTP/1.1 {error.kind.status} Refused\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+    def is_idle_since(self, moment: float) -> bool:
+        """Whether nothing has been asked on this connection since `moment`."""
+        return self._exchange is None and self._head_timer is None and self.idle_since < moment
 
 
 def close_idle(connections: Iterable[Any], now: float) -> None:
-    """Close connections that have had no request for `KEEP_ALIVE_SECONDS`."""
-    for connection in [c for c in connections if isinstance(c, GuardedProtocol)]:
-        cycle: Any = connection.cycle
-        if cycle is not None and cycle.response_complete and now - connection.idle_since > KEEP_ALIVE_SECONDS:
-            connection.transport.close()
-
-
-def protocol_class() -> type[asyncio.Protocol]:
-    """The class that uvicorn makes a connection of."""
-    guarded: Any = GuardedProtocol
-    return guarded  # type: ignore[no-any-return]  # uvicorn's class has no types of its own
+    """Close connections that have had no request for `KEEP_ALIVE_SECONDS`. One look for all costs less than timers."""
+    for connection in [c for c in connections if isinstance(c, HttpProtocol)]:
+        if connection.is_idle_since(now - KEEP_ALIVE_SECONDS):
+            connection.close()

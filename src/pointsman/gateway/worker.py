@@ -20,7 +20,7 @@ from pointsman.gateway.app import App
 from pointsman.gateway.revisions import RevisionWatcher
 from pointsman.gateway.runtime import PoolBook, Runtime
 from pointsman.gateway.serve import CallServer
-from pointsman.gateway.server import KEEP_ALIVE_SECONDS, close_idle, protocol_class
+from pointsman.gateway.server import HttpProtocol, close_idle
 from pointsman.gateway.settings import Settings, settings_from
 from pointsman.gateway.settle import Ledger
 from pointsman.telemetry.metrics import Counters, Snapshot, merge
@@ -35,7 +35,7 @@ STALE_NS = 10_000_000_000
 
 
 class Worker:
-    """One gateway process. `index` tells it from its siblings."""
+    """One gateway process. `index` tells it from its siblings. Made inside the running event loop."""
 
     def __init__(self, places: Places, index: int, env: Mapping[str, str]) -> None:
         settings: Settings = settings_from(env)
@@ -47,7 +47,11 @@ class Worker:
         self._ledger = Ledger(self._spool, self._counters)
         self._book = PoolBook(PoolLimits(max_connections=settings.max_connections))
         calls = CallServer(
-            self.name, self._ledger, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
+            self.name,
+            self._ledger,
+            asyncio.get_running_loop(),
+            max_body_bytes=settings.max_body_bytes,
+            max_in_flight=settings.max_in_flight,
         )
         self.app = App(calls, self._metrics)
         self._watcher = RevisionWatcher(places, self._book, env, self._swap)
@@ -59,14 +63,13 @@ class Worker:
         """Serve on `listener` until `stop` is set; then finish the calls in flight, for at most `grace` seconds."""
         config = uvicorn.Config(
             self.app,
-            http=protocol_class(),
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
             timeout_graceful_shutdown=int(grace),
         )
         server = _Server(config)
