@@ -1,0 +1,1 @@
+"""Commands: each a file, each importing what it needs when it runs."""

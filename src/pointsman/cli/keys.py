@@ -1,0 +1,30 @@
+"""`pointsman key`."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Annotated
+
+import typer
+
+from pointsman.cli.client import Json
+from pointsman.cli.output import print_json
+
+_BYTES = 32
+
+
+def key(
+    name: Annotated[str, typer.Option(help="Name of the caller, for the line of the registry file.")] = "my-app",
+    team: Annotated[str, typer.Option(help="Team of the caller, for the same line.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key for a caller. It is printed once and kept nowhere: the registry file holds only its hash."""
+    made = "pm-" + secrets.token_urlsafe(_BYTES)
+    digest = "sha256:" + hashlib.sha256(made.encode()).hexdigest()
+    if as_json:
+        print_json({"key": made, "hash": digest})
+        return
+    owner = f", team: {team}" if team else ""
+    typer.echo(f"The key, for the caller. It is shown this once:\n\n  {made}\n")
+    typer.echo(f'The line for `keys:` in the registry file:\n\n  - {{name: {name}{owner}, hash: "{digest}"}}')
