@@ -16,7 +16,8 @@ class Incoming(msgspec.Struct):
     """A client's request as far as the gateway has to understand it.
 
     `body` stays the bytes that came. `wants_usage` says whether the client asked for usage in a stream;
-    `has_stream_options` whether the body says anything about it.
+    `has_stream_options` whether the body says anything about it. `escaped` is set when the text has escapes that could
+    spell a key in another way than its plain letters.
     """
 
     model: str
@@ -25,6 +26,7 @@ class Incoming(msgspec.Struct):
     stream: bool = False
     wants_usage: bool = False
     has_stream_options: bool = False
+    escaped: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):

@@ -17,7 +17,7 @@ from pointsman.dialects.openai_chat_stream import ChatStreamReader
 from pointsman.dialects.openai_errors import error_body, read_failure
 from pointsman.dialects.openai_read import ABSENT, decode_request, says_something
 from pointsman.dialects.openai_usage import UsageWire
-from pointsman.dialects.rewrite import insert_first, replace_model, replace_values
+from pointsman.dialects.rewrite import ESCAPE, insert_first, replace_model, replace_values
 
 name = "openai_chat"
 upstream_path = "/chat/completions"
@@ -83,7 +83,8 @@ _PART_CAPABILITY = {
     "input_audio": cap.AUDIO_INPUT,
     "file": cap.PDF_INPUT,
 }
-_IMAGE, _AUDIO, _FILE, _ESCAPED = b'"image_url"', b'"input_audio"', b'"file"', b"\\u00"
+_PART_MARK = b'"type"'
+"""Every content part says its type; a body without the word, and without escapes that could hide it, has none."""
 
 
 def read(body: bytes) -> Incoming:
@@ -103,7 +104,8 @@ def read(body: bytes) -> Incoming:
     if head.modalities and "audio" in head.modalities:
         needs |= cap.AUDIO_OUTPUT
     text = len(head.messages)
-    if _IMAGE in body or _AUDIO in body or _FILE in body or _ESCAPED in body:
+    escaped = ESCAPE in body
+    if escaped or _PART_MARK in body:
         media, media_bytes = _media(head.messages)
         needs |= media
         text -= media_bytes
@@ -118,6 +120,7 @@ def read(body: bytes) -> Incoming:
         stream=bool(head.stream),
         wants_usage=isinstance(options, _StreamOptions) and bool(options.include_usage),
         has_stream_options=has_options,
+        escaped=escaped,
     )
 
 
@@ -142,7 +145,7 @@ def _media(messages: msgspec.Raw) -> tuple[int, int]:
 def rewrite(request: Incoming, model: str, *, inject_usage: bool) -> bytes:
     """The same bytes with the model replaced; in a stream, usage asked for where `inject_usage` says so."""
     if not (inject_usage and request.stream and not request.wants_usage):
-        return replace_model(request.body, request.model, model)
+        return replace_model(request, model)
     if request.has_stream_options:
         fields = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw])
         options: Any = msgspec.json.decode(fields["stream_options"]) or {}
@@ -154,7 +157,7 @@ def rewrite(request: Incoming, model: str, *, inject_usage: bool) -> bytes:
                 "stream_options": msgspec.Raw(msgspec.json.encode(options)),
             },
         )
-    return insert_first(replace_model(request.body, request.model, model), b'"stream_options":{"include_usage":true}')
+    return insert_first(replace_model(request, model), b'"stream_options":{"include_usage":true}')
 
 
 def answer(body: bytes) -> Answer:

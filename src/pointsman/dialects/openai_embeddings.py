@@ -13,7 +13,7 @@ from pointsman.dialects.openai_chat import BYTES_PER_TOKEN
 from pointsman.dialects.openai_errors import error_body, read_failure
 from pointsman.dialects.openai_read import ABSENT, decode_request, says_something
 from pointsman.dialects.openai_usage import UsageWire
-from pointsman.dialects.rewrite import replace_model
+from pointsman.dialects.rewrite import ESCAPE, replace_model
 
 name = "openai_embeddings"
 upstream_path = "/embeddings"
@@ -44,7 +44,7 @@ def read(body: bytes) -> Incoming:
     if first not in (b'"', b"["):
         raise GatewayError("invalid_request", "The field `input` must be a string or an array.", param="input")
     longest = _longest_input(head.input) if first == b"[" else len(head.input) // BYTES_PER_TOKEN
-    return Incoming(head.model, body, Need(Task.EMBEDDING, 0, longest))
+    return Incoming(head.model, body, Need(Task.EMBEDDING, 0, longest), escaped=ESCAPE in body)
 
 
 def _longest_input(raw: msgspec.Raw) -> int:
@@ -68,7 +68,7 @@ def _longest_input(raw: msgspec.Raw) -> int:
 
 def rewrite(request: Incoming, model: str, *, inject_usage: bool) -> bytes:
     """The same bytes with the model replaced."""
-    return replace_model(request.body, request.model, model)
+    return replace_model(request, model)
 
 
 def answer(body: bytes) -> Answer:

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import msgspec
 
+from pointsman.dialects.contract import Incoming
+
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder().encode
 _MODEL = b'"model"'
+ESCAPE = b"\\u00"
+"""How JSON begins to spell an ASCII letter in another way."""
+
 _SPACE = b" \t\r\n"
 
 
-def replace_model(body: bytes, old: str, new: str) -> bytes:
-    """`body` with the value of its top-level key "model", which is `old`, replaced by `new`."""
+def replace_model(request: Incoming, new: str) -> bytes:
+    """The request's body with the value of its top-level key "model" replaced by `new`."""
+    body, old = request.body, request.model
     if old == new:
         return body
     # Clients write compact JSON, and mostly put the model first: the general search is for the others.
     value = _ENCODE(old)
     start = 9 if body.startswith(b'{"model":') else _value_start(body)
-    if start and body.startswith(value, start) and body.find(_MODEL, start) < 0 and b"\\u00" not in body:
+    if start and not request.escaped and body.startswith(value, start) and body.find(_MODEL, start) < 0:
         return body[:start] + _ENCODE(new) + body[start + len(value) :]
     return replace_values(body, {"model": msgspec.Raw(_ENCODE(new))})
 

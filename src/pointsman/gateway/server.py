@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import httptools
@@ -38,7 +38,12 @@ _WRITE_HIGH_WATER = 256 << 10
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One caller's connection. Uvicorn makes it, counts it and asks it to shut down."""
+    """One caller's connection. Uvicorn makes it, counts it and asks it to shut down.
+
+    `before_write` is called before anything goes to the socket: what must be on record by then is written there.
+    """
+
+    before_write: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -244,6 +249,7 @@ class HttpProtocol(asyncio.Protocol):
         parts = self._parts
         if parts and self._transport is not None:
             self._parts = []
+            self.before_write()
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def date(self) -> bytes:
@@ -306,6 +312,11 @@ class HttpProtocol(asyncio.Protocol):
     def is_idle_since(self, moment: float) -> bool:
         """Whether nothing has been asked on this connection since `moment`."""
         return self._exchange is None and self._head_timer is None and self.idle_since < moment
+
+
+def protocol_with(before_write: Callable[[], None]) -> type[asyncio.Protocol]:
+    """The protocol class of a worker that has something to do before anything goes to a socket."""
+    return type("WorkerProtocol", (HttpProtocol,), {"before_write": staticmethod(before_write)})
 
 
 def close_idle(connections: Iterable[Any], now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
 
 from pointsman.core.errors import GatewayError
 from pointsman.core.money import cost_of
@@ -18,21 +18,26 @@ BACKLOG = 10_000
 
 
 class Ledger:
-    """Where finished calls go: the spool and the counters."""
+    """Where finished calls go: the spool and the counters.
 
-    def __init__(self, spool: SpoolWriter, counters: Counters) -> None:
+    Records are written at the end of the loop's turn, and in any case before anything is sent to a caller: the server
+    calls `flush` before it writes to a socket.
+    """
+
+    def __init__(self, spool: SpoolWriter, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
         self.counters = counters
         self._spool = spool
-        self._backlog: deque[CallRecord] = deque()
+        self._loop = loop
+        self._scheduled = False
 
     @property
     def backlog(self) -> int:
         """Records that wait in memory for the disk."""
-        return len(self._backlog)
+        return self._spool.waiting // 2
 
     def require_room(self) -> None:
         """Refuse a new call when its record could not be kept. Raises GatewayError."""
-        if len(self._backlog) >= BACKLOG:
+        if self._spool.waiting >= 2 * BACKLOG:
             raise GatewayError(
                 "record_unavailable",
                 "Calls cannot be recorded at the moment (the spool's disk refuses writes), so none is served.",
@@ -40,33 +45,29 @@ class Ledger:
             )
 
     def opened(self, record: CallRecord) -> None:
-        """Mark a stream that is about to reach its caller. When that fails, its record is still to come."""
-        try:
-            self._spool.opened(record)
-        except SpoolError:
-            self.counters.spool_errors += 1
+        """Mark a stream that is about to reach its caller."""
+        self._spool.add_opened(record)
+        self._schedule()
 
     def add(self, record: CallRecord) -> None:
-        """Write the record and count the call."""
+        """Record and count a finished call."""
         self.counters.add(record)
-        if self._backlog:
-            self._backlog.append(record)
-            self.retry()
-            return
-        try:
-            self._spool.call(record)
-        except SpoolError:
-            self.counters.spool_errors += 1
-            self._backlog.append(record)
+        self._spool.add(record)
+        self._schedule()
 
-    def retry(self) -> None:
-        """Try to write what waits in memory."""
-        while self._backlog:
+    def flush(self) -> None:
+        """Write what is gathered. What the disk refuses is kept and tried again."""
+        self._scheduled = False
+        if self._spool.waiting:
             try:
-                self._spool.call(self._backlog[0])
+                self._spool.flush()
             except SpoolError:
-                return
-            self._backlog.popleft()
+                self.counters.spool_errors += 1
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.flush)
 
 
 def price(attempt: Attempt, target: Target, usage: Usage | None) -> None:

@@ -20,7 +20,7 @@ from pointsman.gateway.app import App
 from pointsman.gateway.revisions import RevisionWatcher
 from pointsman.gateway.runtime import PoolBook, Runtime
 from pointsman.gateway.serve import CallServer
-from pointsman.gateway.server import HttpProtocol, close_idle
+from pointsman.gateway.server import close_idle, protocol_with
 from pointsman.gateway.settings import Settings, settings_from
 from pointsman.gateway.settle import Ledger
 from pointsman.telemetry.metrics import Counters, Snapshot, merge
@@ -44,7 +44,7 @@ class Worker:
         self._status_file = places.workers / f"w{index}.json"
         self._counters = Counters()
         self._spool = SpoolWriter(places.spool, self.name)
-        self._ledger = Ledger(self._spool, self._counters)
+        self._ledger = Ledger(self._spool, self._counters, asyncio.get_running_loop())
         self._book = PoolBook(PoolLimits(max_connections=settings.max_connections))
         calls = CallServer(
             self.name,
@@ -63,7 +63,7 @@ class Worker:
         """Serve on `listener` until `stop` is set; then finish the calls in flight, for at most `grace` seconds."""
         config = uvicorn.Config(
             self.app,
-            http=HttpProtocol,
+            http=protocol_with(self._ledger.flush),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -85,7 +85,7 @@ class Worker:
             for chore in (*chores, stopping):
                 chore.cancel()
             await asyncio.gather(*chores, stopping, return_exceptions=True)
-            self._ledger.retry()
+            self._ledger.flush()
             self._spool.close()
             self._book.close()
             self._status_file.unlink(missing_ok=True)
@@ -103,8 +103,10 @@ class Worker:
                 reported, since = revision, now
                 close_idle(list(server.server_state.connections), now)
                 try:
-                    self._ledger.retry()
-                    await loop.run_in_executor(None, self._spool.sync)
+                    self._ledger.flush()
+                    sync = self._spool.sync_job()
+                    if sync is not None:
+                        await loop.run_in_executor(None, sync)
                     replace_file(self._status_file, self._status(runtime))
                 except OSError as error:
                     self._counters.spool_errors += 1

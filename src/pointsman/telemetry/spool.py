@@ -14,11 +14,13 @@ record of an answer is written before its last byte is sent.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -40,7 +42,11 @@ class SpoolError(OSError):
 
 
 class SpoolWriter:
-    """Appends records of one gateway worker. Not for use by several threads."""
+    """Appends records of one gateway worker. Not for use by several threads.
+
+    Records are gathered by `add` and written together by `flush`: one system call for all calls that ended in the same
+    turn of the event loop. What the disk refuses stays gathered, in order, and goes with the next flush.
+    """
 
     def __init__(self, folder: Path, writer: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
@@ -50,40 +56,67 @@ class SpoolWriter:
         self._fd = -1
         self._size = 0
         self._dirty = False
+        self._gathered: list[bytes] = []
+
+    @property
+    def waiting(self) -> int:
+        """Frames that are gathered and not written (two for each record)."""
+        return len(self._gathered)
+
+    def add(self, record: CallRecord) -> None:
+        """Gather a finished call."""
+        self._gather(b"C" + _ENCODE(record))
+
+    def add_opened(self, record: CallRecord) -> None:
+        """Gather the mark of a stream that is about to reach its caller."""
+        self._gather(b"O" + _ENCODE(Opened(record)))
 
     def call(self, record: CallRecord) -> None:
-        """Append a finished call. Raises SpoolError."""
-        self._append(b"C" + _ENCODE(record))
+        """Write a finished call. Raises SpoolError."""
+        self.add(record)
+        self.flush()
 
     def opened(self, record: CallRecord) -> None:
-        """Append the mark of a stream that is about to reach its caller. Raises SpoolError."""
-        self._append(b"O" + _ENCODE(Opened(record)))
+        """Write the mark of a stream. Raises SpoolError."""
+        self.add_opened(record)
+        self.flush()
 
-    def sync(self) -> None:
-        """Force what was written to the disk. Called about once a second from a thread. Raises OSError."""
-        if self._dirty and self._fd >= 0:
-            self._dirty = False
-            os.fdatasync(self._fd)
+    def flush(self) -> None:
+        """Write what was gathered. Raises SpoolError; what was gathered is then still there."""
+        if not self._gathered:
+            return
+        if self._fd < 0 or self._size >= self._segment_bytes:
+            self._rotate()
+        frames = b"".join(self._gathered)
+        try:
+            written = os.write(self._fd, frames)
+            if written != len(frames):
+                os.ftruncate(self._fd, self._size)
+                raise OSError(errno.ENOSPC, "the disk is full")
+        except OSError as error:
+            raise SpoolError(error.errno, f"cannot write the call spool: {error.strerror}") from error
+        self._gathered.clear()
+        self._size += written
+        self._dirty = True
+
+    def sync_job(self) -> Callable[[], None] | None:
+        """What forces the written records to the disk, to be run in a thread about once a second; None: nothing to do.
+
+        The job has a descriptor of its own, so that the segment may be left behind meanwhile. It raises OSError.
+        """
+        if not self._dirty or self._fd < 0:
+            return None
+        self._dirty = False
+        return partial(_sync_and_close, os.dup(self._fd))
+
+    def _gather(self, payload: bytes) -> None:
+        self._gathered += (HEAD.pack(len(payload), zlib.crc32(payload)), payload)
 
     def close(self) -> None:
         """Finish the segment: its lock is released and the reader may remove it once it is stored."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _append(self, payload: bytes) -> None:
-        if self._fd < 0 or self._size >= self._segment_bytes:
-            self._rotate()
-        frame = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
-        try:
-            written = os.write(self._fd, frame)
-        except OSError as error:
-            raise SpoolError(error.errno, f"cannot write the call spool: {error.strerror}") from error
-        if written != len(frame):
-            os.ftruncate(self._fd, self._size)
-            raise SpoolError(28, "cannot write the call spool: the disk is full")
-        self._size += written
-        self._dirty = True
 
     def _rotate(self) -> None:
         self._number += 1
@@ -105,6 +138,13 @@ class SpoolWriter:
         self.close()
         self._fd = fd
         self._size = 0
+
+
+def _sync_and_close(fd: int) -> None:
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
 
 
 class Frame(msgspec.Struct, frozen=True):
