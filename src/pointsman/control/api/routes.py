@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Router, get, post
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 from litestar.types import ControllerRouterHandler
 
 from pointsman import __version__
@@ -34,8 +35,8 @@ from pointsman.store import reports, revisions
 from pointsman.store.call_list import CallFilter, call_lines
 from pointsman.store.calls import call_record
 
-Parts = Annotated[Control, Dependency(skip_validation=True)]
-Limit = Annotated[int, Parameter(ge=1, le=1000)]
+Parts = NamedDependency[SkipValidation[Control]]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
 @get("/healthz", sync_to_thread=False, summary="Whether this process answers; needs no token")
@@ -71,7 +72,7 @@ def list_revisions(control: Parts, limit: Limit = 50) -> revision_views.Revision
 
 
 @post("/revisions", sync_to_thread=True, status_code=200, summary="Apply a registry file")
-def apply(control: Parts, data: revision_views.ApplyBody) -> revision_views.Applied:
+def apply(control: Parts, data: JSONBody[revision_views.ApplyBody]) -> revision_views.Applied:
     """Compile, store and publish; then wait up to two seconds for the workers."""
     publication = _apply(control, Sent(data.text, data.source, data.author, data.reason, data.based_on))
     number = publication.revision.number
@@ -106,7 +107,7 @@ def _apply(control: Control, sent: Sent) -> Publication:
 
 
 @get("/revisions/{number:int}", sync_to_thread=True, summary="A revision with its file")
-def one_revision(control: Parts, number: int) -> revision_views.RevisionDetail:
+def one_revision(control: Parts, number: FromPath[int]) -> revision_views.RevisionDetail:
     """One revision."""
     with control.store.read() as connection:
         info = revisions.revision_info(connection, number)
@@ -146,7 +147,7 @@ def list_targets(control: Parts) -> registry_views.TargetList:
 
 
 @get("/targets/{name:path}", sync_to_thread=True, summary="One target with its facts and their sources")
-def one_target(control: Parts, name: str) -> registry_views.TargetView:
+def one_target(control: Parts, name: FromPath[str]) -> registry_views.TargetView:
     """One target."""
     name = name.removeprefix("/")
     registry = _registry(control)
@@ -183,17 +184,17 @@ def list_workflows(control: Parts) -> registry_views.WorkflowList:
 @get("/calls", sync_to_thread=True, summary="Calls, newest first, filtered")
 def list_calls(
     control: Parts,
-    since: str = "",
-    until: str = "",
-    target: str = "",
-    workflow: str = "",
-    key: str = "",
-    team: str = "",
-    outcome: str = "",
-    requested: str = "",
-    task: str = "",
+    since: FromQuery[str] = "",
+    until: FromQuery[str] = "",
+    target: FromQuery[str] = "",
+    workflow: FromQuery[str] = "",
+    key: FromQuery[str] = "",
+    team: FromQuery[str] = "",
+    outcome: FromQuery[str] = "",
+    requested: FromQuery[str] = "",
+    task: FromQuery[str] = "",
     limit: Limit = 50,
-    cursor: str = "",
+    cursor: FromQuery[str] = "",
 ) -> call_views.CallList:
     """A page of calls."""
     wanted = CallFilter(
@@ -234,20 +235,20 @@ def _record(control: Control, call_id: str) -> CallRecord:
 
 
 @get("/calls/{call_id:str}", sync_to_thread=True, summary="The whole record of a call")
-def one_call(control: Parts, call_id: str) -> call_views.CallDetail:
+def one_call(control: Parts, call_id: FromPath[str]) -> call_views.CallDetail:
     """One call."""
     return call_views.call_detail(_record(control, call_id))
 
 
 @get("/calls/{call_id:str}/explain", sync_to_thread=True, summary="Why a call went where it went")
-def explain_call(control: Parts, call_id: str) -> call_views.CallExplanation:
+def explain_call(control: Parts, call_id: FromPath[str]) -> call_views.CallExplanation:
     """The decision, the attempts, and the story in sentences."""
     record = _record(control, call_id)
     return call_views.CallExplanation(call_views.call_detail(record), need_of(record).words(), story(record))
 
 
 @post("/explain", sync_to_thread=True, status_code=200, summary="Decide without calling")
-def explain(control: Parts, data: call_views.ExplainBody) -> call_views.DryRunView:
+def explain(control: Parts, data: JSONBody[call_views.ExplainBody]) -> call_views.DryRunView:
     """Which targets would serve a request, and why the others would not."""
     registry = _registry(control)
     try:
@@ -269,7 +270,9 @@ def _period(since: str, until: str) -> reports.Period:
 
 
 @get("/report/targets/{name:path}", sync_to_thread=True, summary="The three questions about a target")
-def report_target(control: Parts, name: str, since: str = "24h", until: str = "") -> TargetReport:
+def report_target(
+    control: Parts, name: FromPath[str], since: FromQuery[str] = "24h", until: FromQuery[str] = ""
+) -> TargetReport:
     """Which traffic used it, what it cost, and what is known of its quality."""
     name = name.removeprefix("/")
     period = _period(since, until)
@@ -285,7 +288,7 @@ def report_target(control: Parts, name: str, since: str = "24h", until: str = ""
 
 
 @get("/coverage", sync_to_thread=True, summary="How much traffic came in by registered names")
-def coverage(control: Parts, since: str = "24h", until: str = "") -> CoverageView:
+def coverage(control: Parts, since: FromQuery[str] = "24h", until: FromQuery[str] = "") -> CoverageView:
     """Shares of calls and of spend, and the names that nobody registered."""
     period = _period(since, until)
     with control.store.read() as connection:
