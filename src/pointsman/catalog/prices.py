@@ -1,0 +1,143 @@
+"""List prices, read from the genai-prices package by exact model id.
+
+The package finds a price by any of several clauses, some of which are prefixes. Here a price is found only under an id
+that the package spells out: a name that merely begins like a known one has no known price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from importlib.metadata import version
+
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import (
+    ClauseEquals,
+    ClauseOr,
+    MatchLogic,
+    ModelInfo,
+    ModelPrice,
+    StartDateConstraint,
+    TieredPrices,
+)
+
+from pointsman.core.money import NANO, ContextTier, Prices, Rates
+
+PACKAGE = "genai-prices"
+
+_UNITS: dict[str, tuple[str, int]] = {
+    "input_mtok": ("input", 1),
+    "output_mtok": ("output", 1),
+    "cache_read_mtok": ("cache_read", 1),
+    "cache_write_mtok": ("cache_write", 1),
+    "input_audio_mtok": ("audio_input", 1),
+    "output_audio_mtok": ("audio_output", 1),
+    "requests_kcount": ("request", 1000),
+}
+"""The package's unit to the field of `Rates` and how many of ours one of theirs holds."""
+
+_BESIDE = frozenset(
+    {
+        "web_searches_kcount",  # a tool that the vendor runs, billed beside the tokens
+        "storage_searches_kcount",
+        "cache_write_1h_mtok",  # asked for by its own parameter; `cache_write` is the ordinary one
+        "cache_audio_read_mtok",  # cached audio is billed as cached text until usage tells the two apart
+    }
+)
+"""Units without a place in `Rates` yet that leave the cost of an ordinary call right. Any other unknown unit makes the
+whole price unknown: it would be charged for tokens that `Rates` cannot tell apart."""
+
+
+class PriceList:
+    """The package's data, indexed by vendor and exact id. Building one imports the package and with it pydantic."""
+
+    def __init__(self) -> None:
+        self.source = f"{PACKAGE} {version(PACKAGE)}"
+        self._providers = {provider.id: provider for provider in get_snapshot().providers}
+        self._indexes: dict[str, dict[str, ModelInfo]] = {}
+
+    def find(self, vendor: str, model: str, today: date) -> Prices | None:
+        """Prices in force on that day (UTC), or None where nobody can say them."""
+        info = self._index(vendor).get(model)
+        if info is None:
+            return None
+        return self._convert(info, today)
+
+    def _index(self, vendor: str) -> dict[str, ModelInfo]:
+        index = self._indexes.get(vendor)
+        if index is None:
+            index = self._indexes[vendor] = {}
+            provider = self._providers.get(vendor)
+            for info in provider.models if provider else ():
+                for name in _spelled_out(info):
+                    index.setdefault(name, info)
+        return index
+
+    def _convert(self, info: ModelInfo, today: date) -> Prices | None:
+        price = _in_force(info, today)
+        if price is None:
+            return None
+        units = {name: value for name, value in vars(price).items() if value is not None}
+        if "input_mtok" not in units or units.keys() - _UNITS.keys() - _BESIDE:
+            return None
+        known = {name: value for name, value in units.items() if name in _UNITS}
+        starts = sorted(
+            {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
+        )
+        return Prices(
+            base=_rates(known, 0),
+            tiers=tuple(ContextTier(over=start, rates=_rates(known, start + 1)) for start in starts),
+            source=self.source,
+        )
+
+
+def _spelled_out(info: ModelInfo) -> Iterator[str]:
+    yield from _equals(info.match)
+    if info.is_match(info.id):
+        yield info.id
+
+
+def _equals(clause: MatchLogic) -> Iterator[str]:
+    if isinstance(clause, ClauseEquals):
+        yield clause.equals
+    elif isinstance(clause, ClauseOr):
+        for part in clause.or_:
+            yield from _equals(part)
+
+
+def _in_force(info: ModelInfo, today: date) -> ModelPrice | None:
+    """The price of that day. None for one that changes with the hour: no single figure is right for every call."""
+    if isinstance(info.prices, ModelPrice):
+        return info.prices
+    chosen = None
+    for row in info.prices:
+        if row.constraint is None:
+            chosen = row.prices
+        elif not isinstance(row.constraint, StartDateConstraint):
+            return None
+        elif row.constraint.start_date <= today:
+            chosen = row.prices
+    return chosen
+
+
+def _rates(units: dict[str, Decimal | TieredPrices], input_tokens: int) -> Rates:
+    return Rates(**{_UNITS[name][0]: _nano(_at(value, input_tokens), _UNITS[name][1]) for name, value in units.items()})
+
+
+def _at(value: Decimal | TieredPrices, input_tokens: int) -> Decimal:
+    if not isinstance(value, TieredPrices):
+        return value
+    chosen = value.base
+    for tier in value.tiers:
+        if input_tokens > tier.start:
+            chosen = tier.price
+    return chosen
+
+
+def _nano(dollars: Decimal, of: int) -> int:
+    """Whole nano-dollars. Raises ValueError for a price that is none: rounding a rate would be a small lie."""
+    nano = dollars * NANO / of
+    if nano != nano.to_integral_value():
+        raise ValueError(f"price {dollars} is no whole number of nano-dollars")
+    return int(nano)
