@@ -18,7 +18,7 @@ from tests.testing.wire import CHAT, Seen, request, send
 def is_refused(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it went down between accept and now
         return True
     return False
 
