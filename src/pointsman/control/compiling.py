@@ -32,10 +32,10 @@ Compile = Callable[[str, str], Compiled]
 
 def registry_compiler() -> Compile:
     """The real compiler, over the bundled catalogue, as of today."""
-    from pointsman.catalog import load_catalog
+    from pointsman.catalog import Catalog
     from pointsman.registry import compile_registry
 
-    catalog = load_catalog()
+    catalog = Catalog()
 
     def compile_text(text: str, source: str) -> Compiled:
         return compile_registry(text, source=source, catalog=catalog, today=datetime.now(UTC).date())

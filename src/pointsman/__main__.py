@@ -1,0 +1,6 @@
+"""`python -m pointsman` is `pointsman`."""
+
+from pointsman.cli.main import run
+
+if __name__ == "__main__":
+    run()
