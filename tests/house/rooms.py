@@ -51,6 +51,7 @@ LATE = {
     "pointsman.telemetry.exposition": "costs memory in every worker, and is wanted only when somebody scrapes",
     "pointsman.registry": "with the catalogue, costs memory that is wanted only when something is compiled",
     "pointsman.catalog": "see pointsman.registry",
+    "pointsman.catalog.prices": "brings the price list, which nobody needs whose file states its prices",
     "pointsman.control.api.serve": "takes most of the start, and ingest need not wait for it",
 }
 """Our own modules that may be imported inside a function outside of `ASSEMBLY` too, each with its reason."""
