@@ -41,7 +41,7 @@ class Catalog:
         if vendor is None:
             return {}
         facts = self._models.facts(vendor, model)
-        prices = self._prices.find(vendor, model, today)
+        prices = self._prices.find(vendor, self._models.price_id(vendor, model), today)
         if prices is not None:
             facts["prices"] = Fact(prices, prices.source, prices.as_of)
         return facts

@@ -23,7 +23,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omi
     """What is known of one model id. What is absent is unknown.
 
     `yes` and `no` name capabilities. `retires_at` is the first day on which it no longer answers. `said` is a key of
-    the table's `sources`; `but` names fields whose source differs.
+    the table's `sources`; `but` names fields whose source differs. `price_as` is the id under which the price list has
+    a dated id that it does not spell out.
     """
 
     vendor: str
@@ -37,6 +38,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omi
     lifecycle: Lifecycle | None = None
     retires_at: date | None = None
     floating: bool | None = None
+    price_as: str = ""
     but: dict[str, str] = {}
 
 
@@ -75,6 +77,11 @@ class ModelTable:
             **{f"capabilities.{name}": Known.NO for name in row.no},
         }
         return {name: self._fact(row, name, value) for name, value in values.items() if value is not None}
+
+    def price_id(self, vendor: str, model: str) -> str:
+        """The id under which the price list has this model: its own unless the table says another."""
+        row = self.rows.get((vendor, model))
+        return row.price_as if row is not None and row.price_as else model
 
     def _fact(self, row: Row, name: str, value: object) -> Fact:
         said = self.sources[row.but.get(name, row.said)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from importlib.metadata import version
 
 from genai_prices.data_snapshot import get_snapshot
@@ -136,8 +136,9 @@ def _at(value: Decimal | TieredPrices, input_tokens: int) -> Decimal:
 
 
 def _nano(dollars: Decimal, of: int) -> int:
-    """Whole nano-dollars. Raises ValueError for a price that is none: rounding a rate would be a small lie."""
-    nano = dollars * NANO / of
-    if nano != nano.to_integral_value():
-        raise ValueError(f"price {dollars} is no whole number of nano-dollars")
-    return int(nano)
+    """Nano-dollars, to the nearest whole one.
+
+    Every price that a vendor prints is whole. A few of a reseller's are thirds (0.0833333333333333): those lose less
+    than a nano-dollar per million tokens.
+    """
+    return int((dollars * NANO / of).to_integral_value(ROUND_HALF_EVEN))
