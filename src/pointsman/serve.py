@@ -47,12 +47,17 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """One supervised process. `fatal(code)` says whether its end is the end of everything."""
+    """One supervised process. `fatal(code)` says whether its end is the end of everything.
+
+    It is given the reading end of a pipe (`--parent-fd`) that nothing is ever written to. Each child has its own: an
+    event loop makes its end non-blocking, and with it that of everybody it shares the pipe with.
+    """
 
     def __init__(self, name: str, command: list[str], fds: list[int], fatal: Callable[[int], bool]) -> None:
         self.name = name
-        self._command = command
-        self._fds = fds
+        alive, self._alive = os.pipe()
+        self._command = [*command, "--parent-fd", str(alive)]
+        self._fds = [*fds, alive]
         self._fatal = fatal
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -152,14 +157,12 @@ class Supervisor:
         self._places = places
         self._port = listeners[0].getsockname()[1]
         self._stopping = False
-        self._alive_read, self._alive_write = os.pipe()
-        os.set_inheritable(self._alive_read, True)
-        self._control = Child("the control process", self._control_command(), [self._alive_read], self._fatal)
+        self._control = Child("the control process", self._control_command(), [], self._fatal)
         self._workers = [
             Child(
                 f"gateway worker {index}",
                 self._worker_command(index, listener.fileno()),
-                [self._alive_read, listener.fileno()],
+                [listener.fileno()],
                 lambda code: code == 2,
             )
             for index, listener in enumerate(listeners)
@@ -177,12 +180,12 @@ class Supervisor:
             command += ["--config", str(options.config)]
         command += ["--data-dir", str(options.data_dir), "--admin-host", options.admin_host]
         command += ["--admin-port", str(options.admin_port), "--watch" if options.watch else "--no-watch"]
-        return [*command, "--parent-fd", str(self._alive_read)]
+        return command
 
     def _worker_command(self, index: int, fd: int) -> list[str]:
         command = [sys.executable, "-m", "pointsman.gateway", "--data-dir", str(self._options.data_dir)]
         command += ["--listen-fd", str(fd), "--index", str(index), "--grace", str(self._options.grace)]
-        return [*command, "--parent-fd", str(self._alive_read)]
+        return command
 
     def run(self) -> int:
         """Run until a signal or a fatal end of a child. Gives the exit code."""
@@ -239,7 +242,6 @@ class Supervisor:
                     say(f"{child.name} did not end in time; killing it")
                     child.signal(signal.SIGKILL)
                     child.wait(5.0)
-        os.close(self._alive_write)
 
 
 def serve(options: Options) -> int:

@@ -24,7 +24,10 @@ class Endpoint:
 
 
 class Call:
-    """State of one call. `clock()` is the event loop's time in seconds; `deadline` is on that clock."""
+    """State of one call. `clock()` is the monotonic clock in seconds; `deadline` is on that clock.
+
+    The event loop's own time has the same beginning, but stands still within a turn: too coarse to measure with.
+    """
 
     __slots__ = (
         "clock",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from pointsman.core.decision import Condition, decide
 from pointsman.core.errors import GatewayError
@@ -47,7 +48,6 @@ class CallServer:
         self._counters = ledger.counters
         self._ids = CallIds()
         self._loop = loop
-        self._clock = loop.time
         self._max_body = max_body_bytes
         self._max_in_flight = max_in_flight
 
@@ -58,7 +58,7 @@ class CallServer:
             self._ids.next(now), now, runtime.revision, runtime.hash, self._worker, endpoint=endpoint.name
         )
         hang_up = HangUp()
-        call = Call(endpoint, runtime, record, self._clock, hang_up)
+        call = Call(endpoint, runtime, record, time.monotonic, hang_up)
         counters = self._counters
         counters.in_flight += 1
         try:
