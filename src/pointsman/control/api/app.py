@@ -40,6 +40,7 @@ def make_routes(control: Control) -> Litestar:
             ApiError: on_api_error,
             HTTPException: _on_http_error,
             StoreError: _on_store_error,
+            RecursionError: _on_nesting,
             Exception: _on_bug,
         },
         openapi_config=OpenAPIConfig(
@@ -67,6 +68,10 @@ def _on_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Re
 
 def _on_store_error(_request: Request[Any, Any, Any], error: StoreError) -> Response[bytes]:
     return problem_response(ProblemDetails("Service Unavailable", 503, "store_unavailable", str(error)))
+
+
+def _on_nesting(_request: Request[Any, Any, Any], _error: RecursionError) -> Response[bytes]:
+    return problem_response(ProblemDetails("Bad Request", 400, "bad_request", "The body is nested too deeply."))
 
 
 def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
