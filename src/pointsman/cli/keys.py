@@ -14,14 +14,19 @@ from pointsman.cli.output import print_json
 _BYTES = 32
 
 
+def make_key() -> tuple[str, str]:
+    """A new key and its hash as the registry file holds it."""
+    made = "pm-" + secrets.token_urlsafe(_BYTES)
+    return made, "sha256:" + hashlib.sha256(made.encode()).hexdigest()
+
+
 def key(
     name: Annotated[str, typer.Option(help="Name of the caller, for the line of the registry file.")] = "my-app",
     team: Annotated[str, typer.Option(help="Team of the caller, for the same line.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make a key for a caller. It is printed once and kept nowhere: the registry file holds only its hash."""
-    made = "pm-" + secrets.token_urlsafe(_BYTES)
-    digest = "sha256:" + hashlib.sha256(made.encode()).hexdigest()
+    made, digest = make_key()
     if as_json:
         print_json({"key": made, "hash": digest})
         return
