@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pointsman.core.decision import Decision
 from pointsman.core.record import CallRecord
 from pointsman.dialects.contract import Dialect, Failure, Incoming
+from pointsman.gateway.exchange import Exchange
 from pointsman.gateway.receive import HangUp
 from pointsman.gateway.runtime import Principal, Route, Runtime
 
@@ -34,6 +35,7 @@ class Call:
         "deadline",
         "decision",
         "endpoint",
+        "exchange",
         "hang_up",
         "incoming",
         "last_failure",
@@ -51,11 +53,18 @@ class Call:
     decision: Decision
 
     def __init__(
-        self, endpoint: Endpoint, runtime: Runtime, record: CallRecord, clock: Callable[[], float], hang_up: HangUp
+        self,
+        endpoint: Endpoint,
+        runtime: Runtime,
+        record: CallRecord,
+        exchange: Exchange,
+        clock: Callable[[], float],
+        hang_up: HangUp,
     ) -> None:
         self.endpoint = endpoint
         self.runtime = runtime
         self.record = record
+        self.exchange = exchange
         self.clock = clock
         self.started = clock()
         self.deadline = 0.0

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
+from pointsman.core.errors import GatewayError
 from pointsman.gateway.asgi import HeaderList, Message, Scope
 
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+"""Status lines of the registered codes; an upstream may use others."""
+
 HIGH_WATER = 256 << 10
 """Unread body bytes at which the socket is no longer read."""
 
@@ -41,6 +44,7 @@ class Exchange:
 
     __slots__ = (
         "_arrived",
+        "_broken",
         "_chunked",
         "_head",
         "_is_head_request",
@@ -66,6 +70,7 @@ class Exchange:
         self._arrived: asyncio.Future[None] | None = None
         self._head = b""
         self._chunked = False
+        self._broken: GatewayError | None = None
         self._is_head_request = scope["method"] == "HEAD"
         self.more_body = True
         self.started = False
@@ -86,6 +91,11 @@ class Exchange:
         self.more_body = False
         self._wake()
 
+    def broke(self, error: GatewayError) -> None:
+        """What follows cannot be read as this request's body. Whoever waits for it is told."""
+        self._broken = error
+        self._wake()
+
     def hung_up(self) -> None:
         """The caller has closed the connection."""
         self.disconnected = True
@@ -100,8 +110,10 @@ class Exchange:
     # -- ASGI ----------------------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        """The body so far, once there is some; word that the caller is gone."""
+        """The body so far, once there is some; word that the caller is gone. Raises GatewayError for a broken body."""
         while not self._pieces and self.more_body and not self.disconnected:
+            if self._broken is not None:
+                raise self._broken
             self._line.continue_body()
             self._arrived = self._line.loop.create_future()
             await self._arrived
@@ -141,20 +153,28 @@ class Exchange:
             self.complete = True
             line.finished(self)
 
+    def push(self, data: bytes) -> bool:
+        """Send a part of a started, chunked response from inside a callback, where nothing can be awaited.
+
+        False when the caller does not keep up: the next part goes through `send`, which waits.
+        """
+        if not self.disconnected:
+            self._line.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return self._line.drained is None
+
     def _start(self, status: int, headers: HeaderList) -> None:
         self.started = True
         sized = False
-        parts = [STATUS_LINES[status], self._line.date()]
+        parts = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._line.date()]
         for name, value in headers:
             parts.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length":
                 sized = True
-            elif name == b"connection":
-                self.keep_alive = False
-        if not sized:
+        if not sized and self.scope["http_version"] != "1.0":
             self._chunked = not self._is_head_request
             parts.append(b"transfer-encoding: chunked\r\n")
-        parts.append(
-            b"\r\n" if self.keep_alive or (b"connection", b"close") in headers else b"connection: close\r\n\r\n"
-        )
+        if self.more_body:
+            # What is left of an unread body cannot be told from the next request.
+            self.keep_alive = False
+        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         self._head = b"".join(parts)

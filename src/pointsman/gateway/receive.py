@@ -12,10 +12,6 @@ from pointsman.gateway.exchange import Exchange
 BODY_SECONDS = 60.0
 """How long a caller may take to send a body that does not come in one piece."""
 
-DRAIN_BYTES = 256 << 20
-DRAIN_SECONDS = 20.0
-"""A body that is too large is read and thrown away up to here, so that its sender lives to read the error."""
-
 
 class HungUpError(Exception):
     """The caller closed the connection before its request was complete."""
@@ -25,7 +21,6 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole request body, at most `limit` bytes. Raises GatewayError, or HungUpError when the caller is gone."""
     for name, value in scope["headers"]:
         if name == b"content-length" and len(value) > 6 and int(value) > limit:
-            await _drain(receive)
             raise _too_large(limit)
         if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
             raise GatewayError(
@@ -37,6 +32,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         raise HungUpError
     body: bytes = message["body"]
     if not message["more_body"]:
+        if len(body) > limit:
+            raise _too_large(limit)
         return body
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -59,8 +56,6 @@ async def _read_pieces(first: bytes, receive: Receive, limit: int) -> bytes:
         size += len(message["body"])
         more = message["more_body"]
         if size > limit:
-            if more:
-                await _drain(receive)
             raise _too_large(limit)
     return b"".join(pieces)
 
@@ -70,21 +65,6 @@ def _too_large(limit: int) -> GatewayError:
         "body_too_large",
         f"The request body is larger than {limit:,} bytes. Send less, or raise POINTSMAN_MAX_BODY_BYTES.",
     )
-
-
-async def _drain(receive: Receive) -> None:
-    size = 0
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while size < DRAIN_BYTES:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise HungUpError
-                size += len(message["body"])
-                if not message["more_body"]:
-                    return
-    except TimeoutError:
-        return
 
 
 class HangUp:

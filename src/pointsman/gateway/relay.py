@@ -49,32 +49,57 @@ async def relay(call: Call, stream: OpenStream, send: Send, ledger: Ledger) -> N
 
 
 async def _pass(call: Call, stream: OpenStream, send: Send) -> tuple[bytes, Failure | None]:
-    """Pass bytes on. Gives back what is still to be sent at the very end, and what went wrong."""
-    reader, response, record = stream.reader, stream.response, call.record
-    pending = stream.held
-    feed, chunk = reader.feed, response.chunk
-    closing = False
+    """Pass bytes on. Gives back what is still to be sent at the very end, and what went wrong.
+
+    What may be the last bytes waits for the end of the stream: the record comes first.
+    """
+    passing = _Passing(call, stream)
+    reader, response = stream.reader, stream.response
     try:
-        while reader.failure is None:
-            # What may be the last bytes waits for the end of the stream: the record comes first.
-            if reader.complete:
-                if not closing:
-                    closing = True
-                    response.expect_by(call.clock() + CLOSING_SECONDS, Phase.idle)
-            elif pending:
-                record.response_bytes += len(pending)
-                await send({"type": "http.response.body", "body": pending, "more_body": True})
-                pending = b""
-            data = await chunk()
-            if not data:
-                return pending, reader.end()
-            pending = pending + feed(data) if pending else feed(data)
+        while not reader.complete and reader.failure is None:
+            if passing.pending:
+                call.record.response_bytes += len(passing.pending)
+            await send({"type": "http.response.body", "body": passing.pending, "more_body": True})
+            passing.pending = b""
+            await response.pipe(passing.take)
+            if response.ended:
+                return passing.pending, reader.end()
+        if reader.failure is None:
+            response.expect_by(call.clock() + CLOSING_SECONDS, Phase.idle)
+            while data := await response.chunk():
+                passing.pending += reader.feed(data)
+            return passing.pending, reader.end()
     except TransportError as error:
         if reader.complete and reader.usage is not None:
-            return pending, None
-        return pending, reader.end() if reader.complete else failure_of(error)
+            return passing.pending, None
+        return passing.pending, reader.end() if reader.complete else failure_of(error)
     response.abort()
-    return stream.target.provider.redact(pending), reader.failure
+    return stream.target.provider.redact(passing.pending), reader.failure
+
+
+class _Passing:
+    """Bytes on their way from the upstream's socket to the caller's, in one step and without waking any task."""
+
+    __slots__ = ("_feed", "_push", "_reader", "_record", "pending")
+
+    def __init__(self, call: Call, stream: OpenStream) -> None:
+        self._reader = stream.reader
+        self._feed = stream.reader.feed
+        self._push = call.exchange.push
+        self._record = call.record
+        self.pending = stream.held
+
+    def take(self, data: bytes) -> bool:
+        """Pass on what has arrived; False at the end of the stream, or when the caller does not keep up."""
+        out = self._feed(data)
+        reader = self._reader
+        if reader.complete or reader.failure is not None:
+            self.pending = out
+            return False
+        if not out:
+            return True
+        self._record.response_bytes += len(out)
+        return self._push(out)
 
 
 def _note(call: Call, stream: OpenStream) -> None:

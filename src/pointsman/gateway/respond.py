@@ -81,7 +81,4 @@ def error_headers(error: GatewayError) -> HeaderList:
     headers: HeaderList = [(b"x-should-retry", b"true" if error.kind.retryable else b"false")]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    if error.code in ("body_too_large", "body_timeout"):
-        # What is left of the body cannot be told from the next request.
-        headers.append((b"connection", b"close"))
     return headers

@@ -58,7 +58,7 @@ class CallServer:
             self._ids.next(now), now, runtime.revision, runtime.hash, self._worker, endpoint=endpoint.name
         )
         hang_up = HangUp()
-        call = Call(endpoint, runtime, record, time.monotonic, hang_up)
+        call = Call(endpoint, runtime, record, scope["pointsman.exchange"], time.monotonic, hang_up)
         counters = self._counters
         counters.in_flight += 1
         try:
@@ -98,7 +98,7 @@ class CallServer:
         _note_headers(record, scope)
         self._understand(call, body)
         self._decide(call, unix_now)
-        call.hang_up.watch(scope["pointsman.exchange"], self._loop)
+        call.hang_up.watch(call.exchange, self._loop)
         result = await first_answer(call)
         if isinstance(result, Unary):
             await self._respond(call, result, send)

@@ -31,6 +31,12 @@ HEADER_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 75.0
 """How long a connection without a request is kept."""
 
+LINGER_SECONDS = 20.0
+"""How long a caller may go on sending what nobody will read, so that it lives to read the answer that came early."""
+
+STUCK_SECONDS = 60.0
+"""How long a caller may take nothing of what was sent to it."""
+
 MAX_PIPELINED = 64
 """Requests that may wait on one connection."""
 
@@ -69,8 +75,11 @@ class HttpProtocol(asyncio.Protocol):
         self._paused = False
         self._in_head = True
         self._head_bytes = 0
+        self._deaf = False
         self._closing = False
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._untaken = 0
+        self._untaken_since = 0.0
         self._client: tuple[str, int] | None = None
 
     # -- the event loop's calls -----------------------------------------------------------------------------
@@ -82,7 +91,7 @@ class HttpProtocol(asyncio.Protocol):
         self._state.connections.add(self)
         peer = transport.get_extra_info("peername")
         self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-        self._head_timer = self.loop.call_later(HEADER_SECONDS, self._head_overdue)
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._head_overdue)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -101,7 +110,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the caller; the parser calls back as soon as it knows more."""
-        if self._closing:
+        if self._deaf or self._closing:
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -112,10 +121,9 @@ class HttpProtocol(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # Nothing here upgrades; the request itself is served as what it is.
-            self._closing_after_this()
+            self._stop_listening()
         except httptools.HttpParserError as error:
-            if not self._closing:
-                self.refuse("invalid_request", f"This is not an HTTP/1.1 request: {error}.")
+            self.refuse("invalid_request", f"This is not an HTTP/1.1 request: {error}.")
 
     def eof_received(self) -> None:
         """The caller will send no more: with a call in flight, it has hung up."""
@@ -163,7 +171,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is complete: its exchange begins, or waits for the one before it."""
         self._in_head = False
-        if self._head_timer is not None:
+        if self._timer is not None:
             self._stop_timer()
         parser = self._parser
         path, _, query = self._url.partition(b"?")
@@ -183,13 +191,16 @@ class HttpProtocol(asyncio.Protocol):
         }
         exchange = Exchange(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
         scope["pointsman.exchange"] = exchange
-        self._receiving = exchange
+        if self._deaf:
+            return
         if self._exchange is None:
             self._begin(exchange)
         elif len(self._waiting) < MAX_PIPELINED:
             self._waiting.append(exchange)
         else:
-            self.refuse("invalid_request", f"More than {MAX_PIPELINED} requests are waiting on this connection.")
+            self._stop_listening()
+            return
+        self._receiving = exchange
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -204,6 +215,9 @@ class HttpProtocol(asyncio.Protocol):
         if self._receiving is not None:
             self._receiving.body_ended()
             self._receiving = None
+        if self._paused:
+            # The end of the connection is to be heard while the call is served.
+            self._read_on()
 
     # -- exchanges ------------------------------------------------------------------------------------------
 
@@ -223,21 +237,21 @@ class HttpProtocol(asyncio.Protocol):
             if exchange.started:
                 self.close()
             else:
+                self._exchange = self._receiving = None
                 self.refuse("internal_error", "The gateway made a mistake.")
 
     def finished(self, exchange: Exchange) -> None:
         """A response is complete: the next request, or none."""
         self._exchange = None
         self._state.total_requests += 1
-        if not exchange.keep_alive or exchange.more_body:
-            # What is left of an unread body cannot be told from the next request.
+        if exchange.more_body:
+            self._linger()
+        elif not exchange.keep_alive:
             self.close()
         elif self._waiting:
             self._begin(self._waiting.popleft())
         else:
             self.idle_since = self.loop.time()
-            if self._paused:
-                self.continue_body()
 
     def write(self, data: bytes) -> None:
         """Send at the end of this turn of the loop."""
@@ -259,12 +273,16 @@ class HttpProtocol(asyncio.Protocol):
 
     def continue_body(self) -> None:
         """Read on; a caller that waits for `100 Continue` is told to send."""
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        if self._paused:
+            self._read_on()
         if self._expects_continue:
             self._expects_continue = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _read_on(self) -> None:
+        self._paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -275,13 +293,38 @@ class HttpProtocol(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
-    def _closing_after_this(self) -> None:
-        if self._exchange is not None:
-            self._exchange.keep_alive = False
+    def _linger(self) -> None:
+        """Send what was gathered, and close when the caller does.
+
+        Closed while the caller is still sending, the kernel would reset the connection, and the answer might be lost.
+        """
+        self._closing = True
+        transport = self._transport
+        if transport is not None:
+            self._flush()
+            if self._paused:
+                self._read_on()
+            transport.write_eof()
+            self._stop_timer()
+            self._timer = self.loop.call_later(LINGER_SECONDS, transport.close)
+
+    def _stop_listening(self) -> None:
+        """Answer what has been asked, in order, and close behind it."""
+        self._deaf = True
+        last = self._waiting[-1] if self._waiting else self._exchange
+        if last is not None:
+            last.keep_alive = False
 
     def refuse(self, code: str, message: str) -> None:
-        """Answer what never became a request, and close."""
+        """Answer what never became a request, and close. A call in flight is answered first, and then closes."""
+        if self._deaf or self._closing:
+            return
         error = GatewayError(code, message)
+        if self._exchange is not None:
+            self._stop_listening()
+            if self._receiving is not None:
+                self._receiving.broke(error)
+            return
         body = error_body(error, "")
         self.write(
             STATUS_LINES[error.kind.status]
@@ -289,7 +332,7 @@ class HttpProtocol(asyncio.Protocol):
             + b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             + body
         )
-        self.close()
+        self._linger()
 
     def _ends_head(self, data: bytes) -> bool:
         """Whether a long first piece is a short head with a long body."""
@@ -297,12 +340,12 @@ class HttpProtocol(asyncio.Protocol):
         return end >= 0 and self._head_bytes - len(data) + end <= MAX_HEADER_BYTES
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _head_overdue(self) -> None:
-        self._head_timer = None
+        self._timer = None
         if self._in_head and not self._closing:
             if self._head_bytes:
                 self.refuse("body_timeout", f"The request's head did not arrive within {HEADER_SECONDS:.0f} seconds.")
@@ -311,7 +354,21 @@ class HttpProtocol(asyncio.Protocol):
 
     def is_idle_since(self, moment: float) -> bool:
         """Whether nothing has been asked on this connection since `moment`."""
-        return self._exchange is None and self._head_timer is None and self.idle_since < moment
+        return self._exchange is None and self._timer is None and self.idle_since < moment
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether the caller has taken nothing for `STUCK_SECONDS` of what waits for it. To be asked now and then."""
+        size = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if not size or size != self._untaken:
+            self._untaken = size
+            self._untaken_since = now
+            return False
+        return now - self._untaken_since > STUCK_SECONDS
+
+    def abort(self) -> None:
+        """Close now; what was not taken is lost."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def protocol_with(before_write: Callable[[], None]) -> type[asyncio.Protocol]:
@@ -320,7 +377,12 @@ def protocol_with(before_write: Callable[[], None]) -> type[asyncio.Protocol]:
 
 
 def close_idle(connections: Iterable[Any], now: float) -> None:
-    """Close connections that have had no request for `KEEP_ALIVE_SECONDS`. One look for all costs less than timers."""
+    """Close connections without a request for `KEEP_ALIVE_SECONDS`, and those whose caller takes nothing any more.
+
+    One look for all, now and then, costs less than timers.
+    """
     for connection in [c for c in connections if isinstance(c, HttpProtocol)]:
-        if connection.is_idle_since(now - KEEP_ALIVE_SECONDS):
+        if connection.is_stuck(now):
+            connection.abort()
+        elif connection.is_idle_since(now - KEEP_ALIVE_SECONDS):
             connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from pointsman.transport.contract import Phase
@@ -39,6 +40,7 @@ class Response:
         "headers",
         "loop",
         "max_body",
+        "sink",
         "stale",
         "status",
         "waiter",
@@ -54,6 +56,7 @@ class Response:
         self.chunks: list[bytes] = []
         self.buffered = 0  # bytes in chunks
         self.waiter: asyncio.Future[None] | None = None
+        self.sink: Callable[[bytes], bool] | None = None
         self.complete = False
         self.error: TransportError | None = None
         self.stale = False  # the connection was a kept one, and closed before it answered a byte
@@ -97,6 +100,39 @@ class Response:
                 if self.error is not None:
                     raise self.error.again()
                 return b""
+        return self._take()
+
+    async def pipe(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand body bytes to `sink` the moment they arrive, without waking the reader's task for each piece.
+
+        Returns when `sink` gives False (it has taken its bytes, and wants no more for now) or the body is at its end
+        (`ended`). Raises TransportError after what arrived before the failure was handed over. `sink` must not raise.
+        """
+        if self.chunks and not sink(self._take()):
+            return
+        if self.complete:
+            return
+        self.sink = sink
+        try:
+            await self.wait()
+        finally:
+            self.sink = None
+        if self.error is not None and not self.chunks:
+            raise self.error
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body is complete and all of it has been taken."""
+        return self.complete and not self.chunks
+
+    def deliver(self) -> None:
+        """Hand what has arrived to the sink (for the connection)."""
+        if self.sink is not None and not self.sink(self._take()):
+            self.sink = None
+            self.wake()
+
+    def _take(self) -> bytes:
+        chunks = self.chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self.buffered = 0
