@@ -48,8 +48,8 @@ async def _run(places: Places, index: int, listener: socket.socket, parent_fd: i
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if parent_fd >= 0:
-        # Nothing is ever written to it: it becomes readable when the supervisor is gone.
-        loop.add_reader(parent_fd, stop.set)
+        # Nothing is ever written to it: it becomes readable when the supervisor is gone, and stays so.
+        loop.add_reader(parent_fd, lambda: stop.set() if loop.remove_reader(parent_fd) else None)
     # What importing made lives as long as the process: the collector need not look at it again. And calls leave next
     # to no cycles: looking for them every 700 objects is time that answers would pay for.
     gc.collect()

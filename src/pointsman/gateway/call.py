@@ -86,11 +86,17 @@ class CallIds:
     def __init__(self) -> None:
         self._worker = os.urandom(4).hex()
         self._count = 0
+        self._moment = 0
+        self._prefix = ""
 
     def next(self, now_ns: int) -> str:
         """The id of a call that begins at `now_ns`."""
         self._count += 1
-        return f"call_{now_ns // 1_000_000:012x}{self._worker}{self._count & 0xFFFFFF:06x}"
+        moment = now_ns // 1_000_000
+        if moment != self._moment:
+            self._moment = moment
+            self._prefix = f"call_{moment:012x}{self._worker}"
+        return f"{self._prefix}{self._count & 0xFFFFFF:06x}"
 
 
 def wall_ns() -> int:

@@ -58,12 +58,14 @@ class Exchange:
         "more_body",
         "scope",
         "started",
+        "task",
     )
 
     def __init__(self, line: Line, scope: Scope, *, keep_alive: bool) -> None:
         self._line = line
         self.scope = scope
         self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
         self.lost: Callable[[], object] | None = None
         self._pieces: list[bytes] = []
         self._size = 0
@@ -153,13 +155,23 @@ class Exchange:
             self.complete = True
             line.finished(self)
 
+    def respond(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """A whole response in one step, for those who hold the exchange itself. `headers` have its content-length."""
+        if self.disconnected or self.complete:
+            return
+        self._start(status, headers)
+        self._line.write(self._head if self._is_head_request else self._head + body)
+        self._head = b""
+        self.complete = True
+        self._line.finished(self)
+
     def push(self, data: bytes) -> bool:
-        """Send a part of a started, chunked response from inside a callback, where nothing can be awaited.
+        """Send a part of a started response from inside a callback, where nothing can be awaited.
 
         False when the caller does not keep up: the next part goes through `send`, which waits.
         """
         if not self.disconnected:
-            self._line.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._line.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         return self._line.drained is None
 
     def _start(self, status: int, headers: HeaderList) -> None:
@@ -170,7 +182,7 @@ class Exchange:
             parts.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length":
                 sized = True
-        if not sized and self.scope["http_version"] != "1.0":
+        if not sized and self.scope["http_version"] == "1.1":
             self._chunked = not self._is_head_request
             parts.append(b"transfer-encoding: chunked\r\n")
         if self.more_body:

@@ -36,15 +36,16 @@ async def relay(call: Call, stream: OpenStream, send: Send, ledger: Ledger) -> N
     finally:
         _note(call, stream)
     call.hang_up.disarm()
+    if failure is not None:
+        note_failure(call, stream.target, stream.attempt, failure)
+        if stream.reader.failure is None:
+            last += _interrupted(call, failure)
+    record.response_bytes += len(last)
     if failure is None:
         stream.target.health.success()
         settle(call, ledger, Outcome.OK, 200)
     else:
-        note_failure(call, stream.target, stream.attempt, failure)
         settle(call, ledger, Outcome.FAILED, 200, "stream_interrupted")
-        if stream.reader.failure is None:
-            last += _interrupted(call, failure)
-    record.response_bytes += len(last)
     await send({"type": "http.response.body", "body": last})
 
 

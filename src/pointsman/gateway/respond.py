@@ -6,7 +6,6 @@ import math
 
 from pointsman.core.errors import GatewayError
 from pointsman.core.money import format_usd
-from pointsman.dialects.contract import Dialect
 from pointsman.gateway.asgi import HeaderList, Send
 from pointsman.gateway.call import Call
 
@@ -70,10 +69,15 @@ async def send_body(send: Send, status: int, headers: HeaderList, body: bytes) -
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, dialect: Dialect, error: GatewayError, call: Call) -> None:
+def respond(call: Call, status: int, headers: HeaderList, body: bytes) -> None:
+    """A complete response to a call, with the truth about it."""
+    call.exchange.respond(status, [*headers, *truth_headers(call), (b"content-length", b"%d" % len(body))], body)
+
+
+def respond_error(call: Call, error: GatewayError) -> None:
     """A refusal or failure in the caller's dialect."""
-    headers = [JSON, *truth_headers(call), *error_headers(error)]
-    await send_body(send, error.kind.status, headers, dialect.error(error, call.record.call_id))
+    body = call.endpoint.dialect.error(error, call.record.call_id)
+    respond(call, error.kind.status, [JSON, *error_headers(error)], body)
 
 
 def error_headers(error: GatewayError) -> HeaderList:

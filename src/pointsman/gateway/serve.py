@@ -20,7 +20,7 @@ from pointsman.gateway.receive import HangUp, HungUpError, read_body
 from pointsman.gateway.recover import final_error, first_answer
 from pointsman.gateway.relay import relay
 from pointsman.gateway.resolve import resolve
-from pointsman.gateway.respond import JSON, passed_on, send_body, send_error, truth_headers
+from pointsman.gateway.respond import JSON, passed_on, respond, respond_error
 from pointsman.gateway.runtime import Runtime
 from pointsman.gateway.settle import Ledger, settle
 
@@ -66,7 +66,7 @@ class CallServer:
         except GatewayError as error:
             hang_up.disarm()
             settle(call, self._ledger, _outcome_of(error), error.kind.status, error.code)
-            await send_error(send, endpoint.dialect, error, call)
+            respond_error(call, error)
         except HungUpError:
             settle(call, self._ledger, Outcome.CANCELLED, 0, "client_closed")
         except asyncio.CancelledError:
@@ -80,7 +80,7 @@ class CallServer:
             unanswered = not call.settled
             settle(call, self._ledger, Outcome.FAILED, 500, "internal_error")
             if unanswered and not record.response_bytes:
-                await send_error(send, endpoint.dialect, _OUR_FAULT, call)
+                respond_error(call, _OUR_FAULT)
         finally:
             hang_up.disarm()
             counters.in_flight -= 1
@@ -101,11 +101,11 @@ class CallServer:
         call.hang_up.watch(call.exchange, self._loop)
         result = await first_answer(call)
         if isinstance(result, Unary):
-            await self._respond(call, result, send)
+            self._respond(call, result)
         elif isinstance(result, OpenStream):
             await relay(call, result, send, self._ledger)
         else:
-            await self._fail(call, result, send)
+            self._fail(call, result)
 
     @staticmethod
     def _understand(call: Call, body: bytes) -> None:
@@ -134,13 +134,13 @@ class CallServer:
             raise _nobody(call, now)
         record.order = tuple([target.name for target in decision.order])
 
-    async def _respond(self, call: Call, answer: Unary, send: Send) -> None:
+    def _respond(self, call: Call, answer: Unary) -> None:
         call.hang_up.disarm()
         call.record.response_bytes = len(answer.body)
         settle(call, self._ledger, Outcome.OK, answer.status)
-        await send_body(send, 200, [JSON, *passed_on(answer.headers), *truth_headers(call)], answer.body)
+        respond(call, 200, [JSON, *passed_on(answer.headers)], answer.body)
 
-    async def _fail(self, call: Call, failed: Failed, send: Send) -> None:
+    def _fail(self, call: Call, failed: Failed) -> None:
         """No attempt gave an answer. What the upstream says of the caller's own mistake is passed on as it is."""
         failure = failed.failure
         if not failure.client_error or not failed.body:
@@ -149,8 +149,7 @@ class CallServer:
         call.record.response_bytes = len(failed.body)
         settle(call, self._ledger, Outcome.FAILED, failed.status, failure.kind)
         kind = next((value for name, value in failed.headers if name == b"content-type"), JSON[1])
-        headers = [(b"content-type", kind), *passed_on(failed.headers), *truth_headers(call)]
-        await send_body(send, failed.status, headers, failed.body)
+        respond(call, failed.status, [(b"content-type", kind), *passed_on(failed.headers)], failed.body)
 
     def _cancelled(self, call: Call) -> None:
         """The caller has hung up, or this process is being stopped."""

@@ -189,7 +189,7 @@ class HttpProtocol(asyncio.Protocol):
             "headers": self._headers,
             "client": self._client,
         }
-        exchange = Exchange(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
+        exchange = Exchange(self, scope, keep_alive=version == "1.1" and parser.should_keep_alive())
         scope["pointsman.exchange"] = exchange
         if self._deaf:
             return
@@ -223,10 +223,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        tasks = self._state.tasks
-        task = self.loop.create_task(self._run(exchange))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        exchange.task = self.loop.create_task(self._run(exchange))
+        self._state.tasks.add(exchange.task)
 
     async def _run(self, exchange: Exchange) -> None:
         try:

@@ -88,7 +88,7 @@ class Worker:
             self._ledger.flush()
             self._spool.close()
             self._book.close()
-            self._status_file.unlink(missing_ok=True)
+            self._withdraw()
 
     async def _chores(self, server: uvicorn.Server) -> None:
         """Once a second: sync the spool, retry what the disk refused, say what this worker serves."""
@@ -107,11 +107,19 @@ class Worker:
                     sync = self._spool.sync_job()
                     if sync is not None:
                         await loop.run_in_executor(None, sync)
-                    replace_file(self._status_file, self._status(runtime))
+                    if not self.app.draining:
+                        # Whoever takes this worker's place may have its file by now.
+                        replace_file(self._status_file, self._status(runtime))
                 except OSError as error:
                     self._counters.spool_errors += 1
                     LOG.error("the data directory refuses writes: %s", error)
             await asyncio.sleep(0.1)
+
+    def _withdraw(self) -> None:
+        """Remove the status file, unless it is a successor's already."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            if msgspec.json.decode(self._status_file.read_bytes(), type=WorkerStatus).worker == self.name:
+                self._status_file.unlink(missing_ok=True)
 
     def _status(self, runtime: Runtime | None) -> bytes:
         return msgspec.json.encode(
