@@ -68,7 +68,8 @@ class Listener:
     def _reserve(self) -> None:
         """Bind without listening: connecting is refused, and nobody else gets the port."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol is named, or asyncio would not recognize TCP and leave small packets waiting for each other.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setblocking(False)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
