@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pointsman.catalog.fact import Fact
 from pointsman.catalog.models import ModelTable
 from pointsman.catalog.vendors import vendor_of
+from pointsman.core.target import Lifecycle
 
 if TYPE_CHECKING:
     from pointsman.catalog.prices import PriceList
@@ -41,7 +42,10 @@ class Catalog:
         if vendor is None:
             return {}
         facts = self._models.facts(vendor, model)
-        prices = self._prices.find(vendor, self._models.price_id(vendor, model), today)
+        listed = self._models.price_id(vendor, model)
+        prices = self._prices.find(vendor, listed, today)
         if prices is not None:
             facts["prices"] = Fact(prices, prices.source, prices.as_of)
+        if "lifecycle" not in facts and self._prices.deprecated(vendor, listed):
+            facts["lifecycle"] = Fact(Lifecycle.DEPRECATED, self._prices.source)
         return facts

@@ -60,9 +60,34 @@ class PriceList:
     def find(self, vendor: str, model: str, today: date) -> Prices | None:
         """Prices in force on that day (UTC), or None where nobody can say them."""
         info = self._index(vendor).get(model)
-        if info is None:
+        price = None if info is None else _in_force(info, today)
+        return None if price is None else self.convert(price)
+
+    def deprecated(self, vendor: str, model: str) -> bool:
+        """Whether the package says that the vendor has deprecated the model. False is no word either way."""
+        info = self._index(vendor).get(model)
+        return info is not None and info.deprecated is True
+
+    def names(self, vendor: str) -> list[str]:
+        """The ids that the package spells out for a vendor, in its order."""
+        return list(self._index(vendor))
+
+    def model(self, vendor: str, name: str) -> ModelInfo:
+        """The package's entry for an id that it spells out. Raises KeyError for any other."""
+        return self._index(vendor)[name]
+
+    def convert(self, price: ModelPrice) -> Prices | None:
+        """The package's price as ours; None when ours cannot express it or it says no price for input."""
+        units: dict[str, Decimal | TieredPrices] = {k: v for k, v in vars(price).items() if v is not None}
+        if "input_mtok" not in units or units.keys() - _UNITS.keys() - _BESIDE:
             return None
-        return self._convert(info, today)
+        known = {name: value for name, value in units.items() if name in _UNITS}
+        starts = {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
+        return Prices(
+            base=_rates(known, 0),
+            tiers=tuple(ContextTier(over=start, rates=_rates(known, start + 1)) for start in sorted(starts)),
+            source=self.source,
+        )
 
     def _index(self, vendor: str) -> dict[str, ModelInfo]:
         index = self._indexes.get(vendor)
@@ -73,23 +98,6 @@ class PriceList:
                 for name in _spelled_out(info):
                     index.setdefault(name, info)
         return index
-
-    def _convert(self, info: ModelInfo, today: date) -> Prices | None:
-        price = _in_force(info, today)
-        if price is None:
-            return None
-        units = {name: value for name, value in vars(price).items() if value is not None}
-        if "input_mtok" not in units or units.keys() - _UNITS.keys() - _BESIDE:
-            return None
-        known = {name: value for name, value in units.items() if name in _UNITS}
-        starts = sorted(
-            {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
-        )
-        return Prices(
-            base=_rates(known, 0),
-            tiers=tuple(ContextTier(over=start, rates=_rates(known, start + 1)) for start in starts),
-            source=self.source,
-        )
 
 
 def _spelled_out(info: ModelInfo) -> Iterator[str]:
