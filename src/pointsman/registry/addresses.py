@@ -7,6 +7,7 @@ import re
 import socket
 from urllib.parse import SplitResult, urlsplit
 
+from pointsman.registry.secret import looks_secret
 from pointsman.registry.values import BadValueError
 
 _METADATA_HOSTS = frozenset(
@@ -26,7 +27,6 @@ _OURS = frozenset(
     | {"accept-encoding", "upgrade", "te", "trailer", "expect", "keep-alive", "user-agent", "traceparent", "tracestate"}
     | {"proxy-connection"}
 )
-_SECRET_VALUE = re.compile(r"(?i)(?:bearer|basic)\s|(?:sk|gsk|pk|rk|xai|ghp|hf|nvapi)[-_][A-Za-z0-9]|AIza")
 
 
 def base_url(text: str) -> str:
@@ -64,14 +64,14 @@ def header(name: str, value: str) -> tuple[str, str]:
     lower = name.lower()
     if lower in _OURS:
         raise BadValueError("bad_header", f"`{lower}` is set by the gateway itself", "remove it")
-    if _SECRET_HEADER.search(lower) or _SECRET_VALUE.search(value):
+    if not _HEADER_VALUE.fullmatch(value):
+        raise BadValueError("bad_header", "a header value has at most 1,024 printable ASCII characters", "rewrite it")
+    if _SECRET_HEADER.search(lower) or looks_secret(value):
         raise BadValueError(
             "bad_header",
             "this header looks like a secret (the value is not shown)",
             "use `credential: env:NAME`; static headers are for what everybody may read",
         )
-    if not _HEADER_VALUE.fullmatch(value):
-        raise BadValueError("bad_header", "a header value has printable ASCII characters only", "rewrite the value")
     return lower, value
 
 

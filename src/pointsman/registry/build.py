@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from itertools import chain
+from operator import attrgetter
 from typing import TypeVar
 
 from msgspec import UNSET
@@ -29,6 +31,9 @@ from pointsman.registry.suggest import Suggest
 from pointsman.registry.targets import FactSource, TargetBuilder
 
 T = TypeVar("T")
+Named = TypeVar("Named", ProviderSpec, TargetSpec, AliasSpec, PolicySpec, WorkflowSpec)
+
+_CHAIN_SHOWN = 5
 
 
 class Builder:
@@ -59,11 +64,11 @@ class Builder:
         targets, facts = self._all_targets(providers)
         policies = {name: self._policy(name, entry) for name, entry in file.policies.items()}
         document = Document(
-            providers=tuple(providers.values()),
-            targets=tuple(targets.values()),
-            aliases=tuple(self._aliases(targets)),
-            policies=tuple(policies.values()),
-            workflows=tuple(self._workflows()),
+            providers=_by_name(providers.values()),
+            targets=_by_name(targets.values()),
+            aliases=_by_name(self._aliases(targets)),
+            policies=_by_name(policies.values()),
+            workflows=_by_name(self._workflows()),
             keys=tuple(self._keys()),
             allow_sets=tuple(self._allow_sets),
             unregistered=self._unregistered(),
@@ -79,6 +84,10 @@ class Builder:
             return None
 
     def _dangling(self, kind: str, name: str, known: Iterable[str], path: Path, said: str) -> None:
+        """Note a name that leads nowhere, unless it would lead somewhere once another mistake is mended."""
+        if self._findings.spoilt(kind, name):
+            self._findings.spoil(path)
+            return
         mend = self._suggest.of(name, known, f"define it under `{kind}:`, or correct the name")
         self._findings.problem("dangling_reference", path, f"{said} names `{shown(name)}`, which does not exist", mend)
 
@@ -124,12 +133,6 @@ class Builder:
         if entry.credential is not UNSET:
             credential = self._value(values.credential, entry.credential, (*path, "credential"))
         self._doubts(name, base_url, credential, path)
-        headers: list[tuple[str, str]] = []
-        for key, text in entry.headers.items():
-            try:
-                headers.append(addresses.header(key, text))
-            except values.BadValueError as bad:
-                self._findings.problem(bad.code, (*path, "headers", key), bad.message, bad.mend)
         proxy = None
         if entry.proxy is not UNSET:
             proxy = self._value(addresses.proxy_url, entry.proxy, (*path, "proxy"))
@@ -142,8 +145,23 @@ class Builder:
             ca_file=None if entry.ca_file is UNSET else entry.ca_file,
             proxy=proxy,
             stream_usage=entry.stream_usage,
-            headers=tuple(headers),
+            headers=self._headers(entry.headers, (*path, "headers")),
         )
+
+    def _headers(self, sent: Mapping[str, str], path: Path) -> tuple[tuple[str, str], ...]:
+        headers: dict[str, str] = {}
+        for key, text in sent.items():
+            try:
+                lower, value = addresses.header(key, text)
+            except values.BadValueError as bad:
+                self._findings.problem(bad.code, (*path, key), bad.message, bad.mend)
+                continue
+            if lower in headers:
+                self._findings.problem(
+                    "bad_header", (*path, key), f"the header `{lower}` is there twice", "keep one of them"
+                )
+            headers[lower] = value
+        return tuple(sorted(headers.items()))
 
     def _unknown_family(self, family: str, path: Path) -> None:
         known = ", ".join(f"`{name}`" for name in FAMILIES)
@@ -169,7 +187,7 @@ class Builder:
             self._findings.warning(
                 "credential_not_set",
                 (*path, "credential"),
-                f"the environment variable {variable} of provider {name} is not set here",
+                f"the environment variable {shown(variable)} of provider {shown(name)} is not set here",
                 "set it where Pointsman starts; until then targets of this provider are refused",
             )
         if (
@@ -181,7 +199,7 @@ class Builder:
             self._findings.warning(
                 "plain_http",
                 (*path, "base_url"),
-                f"the credential of provider {name} travels unencrypted",
+                f"the credential of provider {shown(name)} travels unencrypted",
                 "use https://, or remove the credential",
             )
 
@@ -192,8 +210,7 @@ class Builder:
         facts: dict[str, dict[str, Fact]] = {}
         for name, sent in self._file.targets.items():
             provider = providers.get(name.partition(":")[0])
-            family, base_url = ("", "") if provider is None else (provider.family, provider.base_url)
-            built = self._targets.build(name, sent if sent is not None else TargetEntry(), family, base_url)
+            built = self._targets.build(name, sent if sent is not None else TargetEntry(), provider)
             if built is None:
                 continue
             spec, sources = built
@@ -223,8 +240,11 @@ class Builder:
                 yield AliasSpec(name, target)
 
     def _alias_chain(self, name: str) -> list[str]:
+        """The way from an alias on, until it ends, comes round, or is long enough to be understood."""
         way = [name]
         while (following := self._file.aliases.get(way[-1])) is not None:
+            if len(way) == _CHAIN_SHOWN:
+                return [*way, "…"]
             way.append(following)
             if following in way[:-1]:
                 break
@@ -232,11 +252,12 @@ class Builder:
 
     def _policy(self, name: str, entry: PolicyEntry) -> PolicySpec:
         path: Path = ("policies", name)
-        candidates: list[Candidate] = []
+        candidates: dict[str, Candidate] = {}
+        places: list[int] = []
         for index, sent in enumerate(entry.candidates):
             candidate = Candidate(sent) if isinstance(sent, str) else Candidate(sent.target, sent.weight)
             place = (*path, "candidates", index)
-            if any(candidate.target == other.target for other in candidates):
+            if candidate.target in candidates:
                 self._findings.problem(
                     "duplicate_candidate",
                     place,
@@ -246,20 +267,22 @@ class Builder:
             elif candidate.target not in self._file.targets:
                 self._dangling("targets", candidate.target, self._file.targets, place, f"policy {shown(name)}")
             else:
-                candidates.append(candidate)
+                candidates[candidate.target] = candidate
+                places.append(index)
+        if len(places) < len(entry.candidates):
+            self._findings.keep((*path, "candidates"), places)
         return PolicySpec(
             name=name,
-            candidates=tuple(candidates),
+            candidates=tuple(candidates.values()),
             require=self._require(entry.require, (*path, "require")),
             strategy=entry.strategy,
             on_failure=_on_failure(entry.on_failure),
         )
 
     def _require(self, entry: RequireEntry, path: Path) -> Requirements:
-        for index, tag in enumerate(entry.tags):
-            self._value(values.tag, tag, (*path, "tags", index))
+        tags = [self._value(values.tag, tag, (*path, "tags", index)) for index, tag in enumerate(entry.tags)]
         return Requirements(
-            tags=tuple(dict.fromkeys(entry.tags)),
+            tags=tuple(dict.fromkeys(tag for tag in tags if tag is not None)),
             capabilities=capability_mask(entry.capabilities),
             unknown_capabilities=entry.unknown_capabilities,
             tiers=tuple(dict.fromkeys(entry.tiers)),
@@ -310,10 +333,10 @@ class Builder:
     def _key(self, entry: KeyEntry, digest: str, path: Path) -> KeySpec:
         allow = None
         if entry.allow != "all":
-            names = tuple(entry.allow)
-            allow = self._allow_sets.setdefault(names, len(self._allow_sets))
+            names = entry.allow
+            allow = self._allow_sets.setdefault(tuple(dict.fromkeys(names)), len(self._allow_sets))
             for index in self._unknown(names):
-                self._dangling("workflows", names[index], self._registered(), (*path, "allow", index), "this key")
+                self._unregistered_name(names[index], (*path, "allow", index), entry.name)
         for index, provider in enumerate(entry.providers):
             if provider not in self._file.providers:
                 self._dangling(
@@ -333,8 +356,12 @@ class Builder:
             ),
         )
 
-    def _registered(self) -> list[str]:
-        return [*self._file.workflows, *self._file.aliases, *self._file.targets]
+    def _unregistered_name(self, name: str, path: Path, key: str) -> None:
+        file = self._file
+        if any(self._findings.spoilt(section, name) for section in ("workflows", "aliases", "targets")):
+            return
+        said = f"key {shown(key)}"
+        self._dangling("workflows", name, chain(file.workflows, file.aliases, file.targets), path, said)
 
     def _unknown(self, names: tuple[str, ...]) -> list[int]:
         """Places of the names nobody registered. Many keys share one list, which is looked through once."""
@@ -359,6 +386,11 @@ class Builder:
             )
             return None
         return Unregistered(entry.observe)
+
+
+def _by_name(entries: Iterable[Named]) -> tuple[Named, ...]:
+    """In one order, whatever order they were written in: a mapping has none, so a revision's hash must not either."""
+    return tuple(sorted(entries, key=attrgetter("name")))
 
 
 def _on_failure(entry: OnFailureEntry) -> OnFailure:

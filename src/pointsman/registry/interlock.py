@@ -5,6 +5,8 @@ The proof uses `core.decision.refusal`, the very function that every attempt goe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from pointsman.core.capability import capability_names
@@ -22,8 +24,8 @@ from pointsman.core.decision import (
 from pointsman.core.document import Document
 from pointsman.core.need import Need
 from pointsman.core.policy import PolicySpec, Requirements, Strategy
-from pointsman.core.target import FALLBACK_BIT, PRIMARY_BIT, ApprovalState
-from pointsman.registry.problem import Findings, Path
+from pointsman.core.target import FALLBACK_BIT, PRIMARY_BIT
+from pointsman.registry.problem import Findings, Path, shown
 
 _MENDS: dict[Reason, str] = {
     Reason.NOT_APPROVED: "approve the target (`state: approved`), or take it out of the policy",
@@ -39,7 +41,10 @@ _MENDS: dict[Reason, str] = {
 
 
 class Interlock:
-    """Checks one document. Problems and warnings go to `findings`."""
+    """Checks one document. Problems and warnings go to `findings`.
+
+    Targets of which only half was understood are passed over: what would be said about them may not be true.
+    """
 
     def __init__(self, document: Document, findings: Findings, unix_now: float) -> None:
         self._document = document
@@ -47,7 +52,11 @@ class Interlock:
         self._now = unix_now
         self._tags = Numbering()
         providers = Numbering()
-        self._clearances = {spec.name: clearance_of(spec, self._tags, providers) for spec in document.targets}
+        self._clearances = {
+            spec.name: clearance_of(spec, self._tags, providers)
+            for spec in document.targets
+            if not findings.spoilt("targets", spec.name)
+        }
         self._policies = {spec.name: spec for spec in document.policies}
 
     def check(self) -> None:
@@ -57,68 +66,79 @@ class Interlock:
             users.setdefault(workflow.policy, []).append(workflow.name)
         for policy in self._document.policies:
             self._policy(policy, users.get(policy.name, []))
+        own: dict[tuple[str, Requirements], tuple[_Objection, ...]] = {}
         for workflow in self._document.workflows:
             if workflow.require != Requirements():
-                self._workflow(workflow.name, self._policies[workflow.policy], workflow.require)
+                # Workflows often share a policy and ask for the same: that is proved once.
+                asked = workflow.policy, workflow.require
+                if asked not in own:
+                    own[asked] = tuple(self._beside(self._policies[workflow.policy], workflow.require))
+                self._workflow(workflow.name, workflow.policy, own[asked])
         for alias in self._document.aliases:
             self._alias(alias.name, alias.target)
 
     def _policy(self, policy: PolicySpec, users: list[str]) -> None:
-        way = f"policy {policy.name}"
+        way = f"policy {shown(policy.name)}"
         if users:
             more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-            way = f"workflow {users[0]}{more} → {way}"
+            way = f"workflow {shown(users[0])}{more} → {way}"
         path: Path = ("policies", policy.name)
-        if not policy.candidates:
-            return
+        terms = terms_of(self._tags, policy.require)
         for index, candidate in enumerate(policy.candidates):
-            place = (*path, "candidates", index)
             clearance = self._clearances.get(candidate.target)
             if clearance is not None:
-                self._candidate(clearance, (policy.require,), f"{way} → candidate {clearance.name}", place)
+                place = (*path, "candidates", index)
+                said = f"{way} → candidate {shown(clearance.name)}"
+                for objection in self._objections(clearance, terms):
+                    self._say(objection, said, place)
+                if clearance.servable and not clearance.price_known:
+                    self._findings.refuse("no_price", place, f"{said}: has no price", _NO_PRICE)
         self._tasks(policy, way, path)
-        self._flows(policy, way, path)
+        if not self._findings.spoilt("policies", policy.name):
+            self._flows(policy, way, path)
 
-    def _workflow(self, name: str, policy: PolicySpec, require: Requirements) -> None:
-        """A workflow's own requirements, where the policy alone does not already break them."""
-        path: Path = ("workflows", name, "require")
+    def _beside(self, policy: PolicySpec, require: Requirements) -> Iterator[_Objection]:
+        """What a workflow's own requirements find beside what the policy's already do."""
+        alone = terms_of(self._tags, policy.require)
+        both = terms_of(self._tags, policy.require, require)
         for candidate in policy.candidates:
             clearance = self._clearances.get(candidate.target)
             if clearance is not None:
-                alone = self._reasons(clearance, (policy.require,))
-                way = f"workflow {name} → policy {policy.name} → candidate {clearance.name}"
-                self._candidate(clearance, (policy.require, require), way, path, known=alone)
+                said = {(o.reason, o.detail) for o in self._objections(clearance, alone)}
+                for objection in self._objections(clearance, both):
+                    if (objection.reason, objection.detail) not in said:
+                        yield objection
 
-    def _candidate(
-        self,
-        clearance: Clearance,
-        requirements: tuple[Requirements, ...],
-        way: str,
-        path: Path,
-        known: dict[Reason, str] | None = None,
-    ) -> None:
-        for reason, detail in self._reasons(clearance, requirements).items():
-            if known is None or known.get(reason) != detail:
-                said = f"{way}: {_said(reason, detail)}"
-                self._findings.problem(reason, path, said, _MENDS[reason])
-        terms = terms_of(self._tags, *requirements)
-        if clearance.state is ApprovalState.APPROVED and not clearance.price_known:
-            self._findings.problem(
-                "no_price", path, f"{way}: has no price", "add `prices:` to the target, or take it out of the policy"
-            )
-        doubtful = terms.capabilities & clearance.unknown
-        if doubtful and not terms.deny_unknown and known is None:
+    def _workflow(self, name: str, policy: str, objections: tuple[_Objection, ...]) -> None:
+        for objection in objections:
+            way = f"workflow {shown(name)} → policy {shown(policy)} → candidate {shown(objection.target)}"
+            self._say(objection, way, ("workflows", name, "require"))
+
+    def _say(self, objection: _Objection, way: str, path: Path) -> None:
+        if objection.reason is None:
             self._findings.warning(
                 "unknown_capability_allowed",
                 path,
-                f"{way}: nobody has said whether it has {', '.join(capability_names(doubtful))}",
+                f"{way}: nobody has said whether it has {objection.detail}",
                 "state it under the target's `capabilities:`, or set `unknown_capabilities: deny`",
             )
+            return
+        reason = objection.reason
+        said = f"{way}: {_WORDS[reason]} {objection.detail}".rstrip()
+        self._findings.refuse(reason, path, said, _MENDS[reason])
 
-    def _reasons(self, clearance: Clearance, requirements: tuple[Requirements, ...]) -> dict[Reason, str]:
-        """Every reason for which the decision would refuse this candidate, and not only the first."""
-        terms = terms_of(self._tags, *requirements)
+    def _objections(self, clearance: Clearance, terms: Terms) -> Iterator[_Objection]:
+        """Every reason for which the decision would refuse this candidate, and then every doubt."""
         need = Need(clearance.task)
+        if refusal(clearance, terms, need, Rights(), self._now) is not None:
+            for reason, detail in self._reasons(clearance, terms, need).items():
+                yield _Objection(clearance.name, reason, detail)
+        doubtful = terms.capabilities & clearance.unknown
+        if doubtful and not terms.deny_unknown:
+            yield _Objection(clearance.name, None, ", ".join(capability_names(doubtful)))
+
+    def _reasons(self, clearance: Clearance, terms: Terms, need: Need) -> dict[Reason, str]:
+        """The decision stops at the first reason; here each requirement is tried alone, so that all are told."""
         fit = msgspec.structs.replace(clearance, servable=True, retires_at=None)
         found: dict[Reason, str] = {}
         for target, asked in (
@@ -126,7 +146,8 @@ class Interlock:
             (fit, Terms(task=terms.task)),
             (fit, Terms(tags=terms.tags)),
             (fit, Terms(tiers=terms.tiers)),
-            (fit, Terms(capabilities=terms.capabilities, deny_unknown=terms.deny_unknown)),
+            (fit, Terms(capabilities=terms.capabilities & clearance.lacking)),
+            (fit, Terms(capabilities=terms.capabilities & clearance.unknown, deny_unknown=terms.deny_unknown)),
             (fit, Terms(context_window=terms.context_window, deny_unknown=terms.deny_unknown)),
             (fit, Terms(max_output=terms.max_output, deny_unknown=terms.deny_unknown)),
         ):
@@ -138,8 +159,8 @@ class Interlock:
     def _tasks(self, policy: PolicySpec, way: str, path: Path) -> None:
         tasks = {self._clearances[c.target].task: c.target for c in policy.candidates if c.target in self._clearances}
         if len(tasks) > 1:
-            said = ", ".join(f"{target} does {task}" for task, target in tasks.items())
-            self._findings.problem(
+            said = ", ".join(f"{shown(target)} does {task}" for task, target in tasks.items())
+            self._findings.refuse(
                 "mixed_tasks", path, f"{way}: its candidates do different work: {said}", "make a policy for each task"
             )
 
@@ -159,21 +180,36 @@ class Interlock:
             if may_be_later and not clearance.flows & FALLBACK_BIT:
                 needed.append("fallback")
             if needed:
-                self._findings.problem(
+                self._findings.refuse(
                     Reason.FLOW_NOT_ALLOWED,
                     (*path, "candidates", index),
-                    f"{way} → candidate {clearance.name}: is not eligible as {' or '.join(needed)}",
-                    "add the flow to the target's `participates:`, or take it out of the policy",
+                    f"{way} → candidate {shown(clearance.name)}: is not eligible as {' or '.join(needed)}",
+                    _FLOW,
                 )
 
     def _alias(self, name: str, target: str) -> None:
-        clearance = self._clearances[target]
-        for reason, detail in self._reasons(clearance, ()).items():
-            self._findings.problem(
-                reason, ("aliases", name), f"alias {name} → target {target}: {_said(reason, detail)}", _MENDS[reason]
+        clearance = self._clearances.get(target)
+        if clearance is None:
+            return
+        way, path = f"alias {shown(name)} → target {shown(target)}", ("aliases", name)
+        for objection in self._objections(clearance, Terms()):
+            self._say(objection, way, path)
+        if not clearance.flows & PRIMARY_BIT:
+            self._findings.refuse(
+                Reason.FLOW_NOT_ALLOWED, path, f"{way}: is not eligible as primary, and nothing else can be", _FLOW
             )
 
 
+class _Objection(msgspec.Struct, frozen=True, gc=False):
+    """What speaks against a candidate: a reason and what exactly is amiss. Without a reason it is a doubt."""
+
+    target: str
+    reason: Reason | None
+    detail: str
+
+
+_NO_PRICE = "add `prices:` to the target, or take it out of the policy"
+_FLOW = "add the flow to the target's `participates:`, or take it out here"
 _WORDS: dict[Reason, str] = {
     Reason.NOT_APPROVED: "is not approved, it is",
     Reason.RETIRED: "is retired",
@@ -185,7 +221,3 @@ _WORDS: dict[Reason, str] = {
     Reason.CONTEXT_TOO_SMALL: "has too small a context window:",
     Reason.MAX_OUTPUT_TOO_SMALL: "has too small an output limit:",
 }
-
-
-def _said(reason: Reason, detail: str) -> str:
-    return f"{_WORDS[reason]} {detail}".rstrip()

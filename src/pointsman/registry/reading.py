@@ -150,7 +150,7 @@ class _Reader:
                 if self._documents > 1:
                     self._note("several_documents", event, "the file has more than one YAML document", "remove `---`")
                     raise Unreadable
-        if self._documents == 0:
+        if self._documents == 0 or self._root is None:
             self._findings.problem(
                 "empty_file", (), "the file is empty", "run `pointsman init`, or begin with `version: 1`"
             )
@@ -191,6 +191,8 @@ class _Reader:
             top = self._stack[-1]
             value = top.value
             if isinstance(value, dict) and not top.keyed:
+                if event.anchor is not None:
+                    self._anchors[event.anchor] = (text, 1)
                 self._key(top, text, event)
                 return
         scalar = self._resolve(text, event) if event.implicit[0] else text

@@ -7,7 +7,7 @@ that everything that is wrong is told at once; what is left then goes on to the 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,15 +59,26 @@ def shape(plain: Any, findings: Findings, suggest: Suggest) -> RegistryFile:
         return msgspec.convert(plain, RegistryFile)
     except msgspec.ValidationError as error:
         before = len(findings.problems)
-        cleaned = _Walk(findings, suggest).value(plain, inspect.type_info(RegistryFile), ())
+        walk = _Walk(findings, suggest)
+        cleaned = walk.value(plain, inspect.type_info(RegistryFile), ())
+        for path, indexes in walk.kept.items():
+            findings.keep(path, indexes)
         if len(findings.problems) == before:
-            # The walk must see what the decoder saw; should it not, the decoder's own words are still the truth.
-            findings.problem("wrong_type", (), f"the file cannot be decoded: {error}", "correct the value named here")
+            # The walk must see what the decoder saw; should it not, the decoder's own place is still the truth.
+            _undecodable(findings, error)
     try:
         return RegistryFile() if cleaned is BAD else msgspec.convert(cleaned, RegistryFile)
     except msgspec.ValidationError as error:
-        findings.problem("wrong_type", (), f"the file cannot be decoded: {error}", "correct the value named here")
+        _undecodable(findings, error)
         return RegistryFile()
+
+
+def _undecodable(findings: Findings, error: msgspec.ValidationError) -> None:
+    # Its own message may repeat the value, and the value may be a secret.
+    where = str(error).rpartition(" - at ")[2]
+    findings.problem(
+        "wrong_type", (), f"the file cannot be decoded at {shown(where)}", "correct the value that stands there"
+    )
 
 
 def kind_of(value: Any) -> str:
@@ -88,6 +99,8 @@ class _Walk:
         self._findings = findings
         self._suggest = suggest
         self._hint: Mapping[str, str] = {}
+        self.kept: dict[Path, list[int]] = {}
+        """Of each list that lost items: where those that are left stood."""
 
     def value(self, value: Any, kind: inspect.Type, path: Path) -> Any:
         """`value` without what does not fit `kind`, or BAD."""
@@ -172,21 +185,25 @@ class _Walk:
             self._findings.problem("out_of_range", path, "the list is empty", "name at least one")
             return BAD
         kept = [self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(value)]
-        good = [item for item in kept if item is not BAD]
-        return good if len(good) >= (kind.min_length or 0) else BAD
+        places = [i for i, item in enumerate(kept) if item is not BAD]
+        if len(places) < (kind.min_length or 0):
+            return BAD
+        if len(places) < len(kept):
+            self.kept[path] = places
+        return [kept[i] for i in places]
 
     def _word(self, value: Any, kind: inspect.EnumType | inspect.LiteralType, path: Path) -> Any:
+        known: Sequence[object]
         if isinstance(kind, inspect.EnumType):
-            words, name = [str(member.value) for member in kind.cls], kind.cls.__name__
+            known, name = [str(member.value) for member in kind.cls], kind.cls.__name__
         else:
-            words, name = [str(word) for word in kind.values], ""
-            if value in kind.values and type(value) in (str, int):
-                return value
-        said = f"one of {', '.join(words)}" if len(words) > 1 else f"`{words[0]}`"
-        if not isinstance(value, str):
-            return self._wrong(value, said, path)
-        if value in words and name:
+            known, name = kind.values, ""
+        words = [str(word) for word in known]
+        if any(value == word and type(value) is type(word) for word in known):
             return value
+        said = f"one of {', '.join(words)}" if len(words) > 1 else f"`{words[0]}`"
+        if not isinstance(value, str) or not isinstance(known[0], str):
+            return self._wrong(value, f"the number {said}" if isinstance(known[0], int) else said, path)
         later = LATER_WORDS.get((name, value))
         if later is not None:
             self._findings.problem(
@@ -231,10 +248,19 @@ class _Walk:
         wanted = next((types for plain, types in _BRANCHES if isinstance(value, plain)), ())
         for branch in kind.types:
             inner = branch.type if isinstance(branch, inspect.Metadata) else branch
-            if isinstance(inner, wanted):
+            one_word = isinstance(inner, inspect.LiteralType) and value not in inner.values
+            if isinstance(inner, wanted) and not one_word:
                 return self.value(value, branch, path)
-        may = [_SAID[type(b)] for b in kind.types if type(b) in _SAID]
-        return self._wrong(value, " or ".join(may), path)
+        return self._wrong(value, " or ".join(said for branch in kind.types if (said := _said(branch))), path)
+
+
+def _said(kind: inspect.Type) -> str:
+    """What may stand in a place of this type, in a few words; nothing for what cannot be written."""
+    if isinstance(kind, inspect.LiteralType):
+        return " or ".join(f"`{word}`" for word in kind.values)
+    if isinstance(kind, inspect.EnumType):
+        return " or ".join(str(member.value) for member in kind.cls)
+    return _SAID.get(type(kind), "")
 
 
 _BRANCHES: tuple[tuple[type | tuple[type, ...], tuple[type, ...]], ...] = (
@@ -247,8 +273,6 @@ _SAID: Mapping[type, str] = MappingProxyType(
     {
         inspect.BoolType: "true or false",
         inspect.StrType: "text",
-        inspect.EnumType: "a word",
-        inspect.LiteralType: "a word",
         inspect.StructType: "a mapping",
         inspect.VarTupleType: "a list",
     }

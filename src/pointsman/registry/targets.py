@@ -10,16 +10,17 @@ from msgspec import UNSET, UnsetType
 
 from pointsman.catalog.fact import FILE, Fact
 from pointsman.core.capability import CAPABILITIES, Known, Task
+from pointsman.core.document import ProviderSpec
 from pointsman.core.money import ContextTier, Prices, Rates
 from pointsman.core.target import ApprovalState, Lifecycle, TargetSpec, Timeouts
 from pointsman.registry import values
 from pointsman.registry.file import PricesEntry, RatesEntry, TargetEntry, TimeoutsEntry
-from pointsman.registry.problem import Findings, Path
+from pointsman.registry.problem import Findings, Path, shown
 
 SOON = timedelta(days=30)
 """A retirement that is nearer than this is a warning."""
 
-_FREE = Prices(base=Rates(input=0, output=0), source=FILE)
+_FREE = Prices(base=Rates(input=0, output=0, audio_input=0, audio_output=0), source=FILE)
 _RATES = {
     "input": "input",
     "output": "output",
@@ -48,16 +49,21 @@ class TargetBuilder:
         self._midnight = datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp()
 
     def build(
-        self, name: str, entry: TargetEntry, family: str, base_url: str
+        self, name: str, entry: TargetEntry, known: ProviderSpec | None
     ) -> tuple[TargetSpec, dict[str, Fact]] | None:
-        """The specification and where each fact comes from; None when the name itself cannot be used."""
+        """The specification and where each fact comes from; None when the name itself cannot be used.
+
+        `known` is its provider: None where the file has none of that name.
+        """
         path: Path = ("targets", name)
         try:
             provider, model = values.target_name(name)
         except values.BadValueError as bad:
             self._bad(path, bad)
             return None
-        facts = dict(self._catalog.lookup(family, base_url, model, self._today))
+        facts: dict[str, Fact] = {}
+        if known is not None:
+            facts.update(self._catalog.lookup(known.family, known.base_url, model, self._today))
         self._say(facts, entry, path)
         yes, unknown = _masks(facts)
         spec = TargetSpec(
@@ -79,7 +85,9 @@ class TargetBuilder:
             timeouts=self._timeouts(entry.timeouts, (*path, "timeouts")),
             prices=_value(facts, "prices", None),
         )
-        if spec.state is ApprovalState.APPROVED:
+        if known is None or self._findings.spoilt("providers", provider):
+            self._findings.spoil(path)  # what the catalog says depends on the provider
+        if spec.state is ApprovalState.APPROVED and not self._findings.spoilt("targets", name):
             self._approvable(spec, entry, facts, path)
         return spec, facts
 
@@ -89,6 +97,8 @@ class TargetBuilder:
             said = getattr(entry, field)
             if said is not UNSET:
                 facts[field] = Fact(said, FILE)
+        if entry.floating is True:
+            facts["floating"] = Fact(True, FILE)
         for name, known in entry.capabilities.items():
             state = known if isinstance(known, Known) else Known.YES if known else Known.NO
             facts[f"capabilities.{name}"] = Fact(state, FILE)
@@ -107,9 +117,10 @@ class TargetBuilder:
             return None
         base = self._rates(entry, path)
         if base.input is None:
-            self._findings.problem(
-                "bad_price", path, "the price of input tokens is missing", "add `input:` in dollars per million tokens"
-            )
+            if entry.input is UNSET:
+                self._findings.problem(
+                    "bad_price", path, "the price of input tokens is missing", "add `input:`, in dollars per million"
+                )
             return None
         tiers: list[ContextTier] = []
         for index, tier in enumerate(entry.tiers):
@@ -156,36 +167,43 @@ class TargetBuilder:
 
     def _approvable(self, spec: TargetSpec, entry: TargetEntry, facts: dict[str, Fact], path: Path) -> None:
         """What approval takes: a price, a life ahead, and an open eye on ids that move."""
-        if spec.prices is None:
-            self._findings.problem(
-                "no_price",
-                path,
-                f"target {spec.name} is approved and has no price: no price, no approval",
-                "add `prices: {input: …, output: …}` in dollars per million tokens, or `prices: free` for a model "
-                "that you run yourself",
-            )
-        source = facts["retires_at"].source if "retires_at" in facts else ""
-        if spec.lifecycle is Lifecycle.RETIRED or (spec.retires_at is not None and spec.retires_at <= self._midnight):
-            when = f" since {_day(spec.retires_at)}" if spec.retires_at is not None else ""
-            self._findings.problem(
+        said = f"target {shown(spec.name)}"
+        self._priced(spec, said, path)
+        ended = spec.retires_at is not None and spec.retires_at <= self._midnight
+        if ended or spec.lifecycle is Lifecycle.RETIRED:
+            when = f" since {_day(spec.retires_at)}" if ended and spec.retires_at is not None else ""
+            source = _source(facts, "retires_at" if ended else "lifecycle")
+            self._findings.refuse(
                 "retired",
                 path,
-                f"target {spec.name} is approved, but the provider has retired it{when} (says {source or FILE})",
+                f"{said} is approved, but the provider has retired it{when} (says {source})",
                 "set `state: retired` and move its traffic to another target",
             )
         elif spec.retires_at is not None and spec.retires_at <= self._midnight + SOON.total_seconds():
             self._findings.warning(
                 "retires_soon",
                 path,
-                f"the provider ends target {spec.name} on {_day(spec.retires_at)} (says {source})",
+                f"the provider ends {said} on {_day(spec.retires_at)} (says {_source(facts, 'retires_at')})",
                 "choose its replacement now",
             )
         if spec.floating and entry.floating is not True:
-            self._findings.problem(
+            self._findings.refuse(
                 "floating_id",
                 path,
-                f"target {spec.name} is approved, but `{spec.model}` is an alias that the vendor may move",
+                f"{said} is approved, but its id is an alias that the vendor may move",
                 "use the dated id, or allow it with `floating: true`",
+            )
+
+    def _priced(self, spec: TargetSpec, said: str, path: Path) -> None:
+        mend = (
+            "add `prices: {input: …, output: …}` in dollars per million tokens, or `prices: free` for a model "
+            "that you run yourself"
+        )
+        if spec.prices is None:
+            self._findings.refuse("no_price", path, f"{said} is approved and has no price: no price, no approval", mend)
+        elif spec.prices.base.output is None and spec.task is Task.CHAT:
+            self._findings.refuse(
+                "no_price", path, f"{said} is approved and has no price for the tokens that it writes", mend
             )
 
     def _bad(self, path: Path, bad: values.BadValueError) -> None:
@@ -207,6 +225,11 @@ def _masks(facts: dict[str, Fact]) -> tuple[int, int]:
         elif known is Known.UNKNOWN:
             unknown |= 1 << bit
     return yes, unknown
+
+
+def _source(facts: dict[str, Fact], name: str) -> str:
+    """Who says a fact, in words. A lifecycle that nobody states is never `retired`."""
+    return "this file" if facts[name].source == FILE else facts[name].source
 
 
 def _day(unix: int) -> str:

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 from pointsman.core.money import NANO
 from pointsman.core.names import MODEL_ID, NAME
+from pointsman.registry.secret import looks_secret
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_SHORTEST = Decimal("0.001")
 _LONGEST = Decimal(24 * 3600)
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
@@ -18,6 +20,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,63}")
 _MOST_DOLLARS = Decimal(1_000_000)
+_LEAST_EXPONENT = -40
 
 
 class BadValueError(ValueError):
@@ -31,15 +34,15 @@ class BadValueError(ValueError):
 
 
 def seconds(text: str) -> float:
-    """`500ms`, `2s`, `1m`, `2h` in seconds: more than nothing, at most a day. Raises BadValueError."""
+    """`500ms`, `2s`, `1m`, `2h` in seconds: a millisecond to a day. Raises BadValueError."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise BadValueError(
             "bad_duration", "this is not a duration", "write a number and its unit, such as 500ms, 2s, 1m or 2h"
         )
     value = Decimal(found[1]) * _UNITS[found[2]]
-    if not 0 < value <= _LONGEST:
-        raise BadValueError("bad_duration", "a duration must be more than nothing and at most 24h", "write 1ms to 24h")
+    if not _SHORTEST <= value <= _LONGEST:
+        raise BadValueError("bad_duration", "a duration is at least 1ms and at most 24h", "write 1ms to 24h")
     return float(value)
 
 
@@ -99,7 +102,7 @@ def env_name(reference: str) -> str | None:
 def name(text: str) -> str:
     """The name of a provider, alias, policy, workflow or key. Raises BadValueError."""
     if NAME.fullmatch(text):
-        return text
+        return _no_secret(text)
     raise BadValueError(
         "bad_name",
         "a name has letters, digits and . _ / @ + - only, begins with a letter or digit, and has at most 128 of them",
@@ -122,8 +125,18 @@ def target_name(text: str) -> tuple[str, str]:
 def tag(text: str) -> str:
     """A tag. Raises BadValueError."""
     if _TAG.fullmatch(text):
-        return text
+        return _no_secret(text)
     raise BadValueError("bad_name", "a tag has letters, digits and . _ : / @ + - only, at most 64 of them", "rename it")
+
+
+def _no_secret(text: str) -> str:
+    if looks_secret(text):
+        raise BadValueError(
+            "bad_name",
+            "this name looks like a secret (it is not shown)",
+            "name it after what it is for; if a secret stood here, replace it",
+        )
+    return text
 
 
 def nano_dollars(amount: Decimal) -> int:
@@ -132,7 +145,10 @@ def nano_dollars(amount: Decimal) -> int:
         raise BadValueError(
             "bad_price", "a price is at least 0 and at most 1,000,000 dollars", "write dollars per million tokens"
         )
-    nano = amount * NANO
-    if nano != nano.to_integral_value():
+    if int(amount.as_tuple().exponent) < _LEAST_EXPONENT:
         raise BadValueError("bad_price", "a price has at most nine decimals", "round it to a nano-dollar")
-    return int(nano)
+    # As a ratio: the context of Decimal would round a very long figure, and a price is exact or refused.
+    over, under = amount.as_integer_ratio()
+    if over * NANO % under:
+        raise BadValueError("bad_price", "a price has at most nine decimals", "round it to a nano-dollar")
+    return over * NANO // under
