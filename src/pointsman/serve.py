@@ -7,18 +7,23 @@ when the supervisor is gone, however it went, because the pipe they hold then en
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from pointsman.core.places import Places, WorkerStatus
+from pointsman.gateway.settings import SettingError, settings_from
 
 BACKLOG = 2048
 POLL_SECONDS = 0.05
@@ -26,10 +31,19 @@ RESTART_SECONDS = 0.2
 """Pause before a dead child is started again; doubled while it keeps dying young, up to `LONGEST_RESTART`."""
 LONGEST_RESTART = 10.0
 YOUNG_SECONDS = 10.0
+FIRST_SECONDS = 30.0
+"""Within this time the first process of a child may end everything by refusing to start."""
+ORPHANS_SECONDS = 5.0
+"""How long the children of a killed predecessor are given to let go of the ports."""
+LOCK = "serve.lock"
 
 
 class ServeError(Exception):
     """Serving cannot begin. The message names what is wrong and the mend."""
+
+
+class PortTaken(ServeError):  # noqa: N818 (reads as what it says)
+    """Another program listens there."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -47,13 +61,17 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """One supervised process. `fatal(code)` says whether its end is the end of everything.
+    """One supervised process. When its first one ends with a code in `fatal`, that is the end of everything.
 
-    It is given the reading end of a pipe (`--parent-fd`) that nothing is ever written to. Each child has its own: an
+    What kept it from starting then is for a person to mend, and it has said so: starting it again would only say it
+    again. Later ends are not the end: what is left goes on serving.
+
+    It has a process group of its own, so that Ctrl-C reaches the supervisor alone, which knows the order in which to
+    stop. It is given the reading end of a pipe (`--parent-fd`) that nothing is ever written to. Each has its own: an
     event loop makes its end non-blocking, and with it that of everybody it shares the pipe with.
     """
 
-    def __init__(self, name: str, command: list[str], fds: list[int], fatal: Callable[[int], bool]) -> None:
+    def __init__(self, name: str, command: list[str], fds: list[int], fatal: frozenset[int]) -> None:
         self.name = name
         alive, self._alive = os.pipe()
         self._command = [*command, "--parent-fd", str(alive)]
@@ -61,6 +79,7 @@ class Child:
         self._fatal = fatal
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._first = True
         self._pause = RESTART_SECONDS
         self._restart_at = 0.0
 
@@ -72,7 +91,9 @@ class Child:
     def start(self) -> None:
         """Start the process."""
         self._started = time.monotonic()
-        self._process = subprocess.Popen(self._command, pass_fds=self._fds, stdin=subprocess.DEVNULL)  # noqa: S603
+        self._process = subprocess.Popen(  # noqa: S603 (our own command)
+            self._command, pass_fds=self._fds, stdin=subprocess.DEVNULL, process_group=0
+        )
 
     def look(self, say: Callable[[str], None]) -> int | None:
         """Restart the process if it has died. Gives its exit code when that ends everything."""
@@ -85,8 +106,9 @@ class Child:
         if code is None:
             return None
         self._process = None
-        if self._fatal(code):
+        if self._first and code in self._fatal and now - self._started < FIRST_SECONDS:
             return code
+        self._first = False
         young = now - self._started < YOUNG_SECONDS
         self._pause = min(self._pause * 2, LONGEST_RESTART) if young else RESTART_SECONDS
         self._restart_at = now + self._pause
@@ -122,7 +144,7 @@ def say(text: str) -> None:
 def bind(host: str, port: int, count: int) -> list[socket.socket]:
     """One listening socket per worker, so that the kernel spreads connections evenly. Raises ServeError."""
     sockets: list[socket.socket] = []
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = _family(host)
     try:
         for _ in range(count):
             one = socket.socket(family, socket.SOCK_STREAM)
@@ -138,15 +160,77 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
     except OSError as error:
         for one in sockets:
             one.close()
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"{_shown(host, port)} is in use by another program. Choose another --port.") from error
+        raise ServeError(f"cannot listen on {_shown(host, port)}: {error.strerror}. Mend --host or --port.") from error
     return sockets
 
 
+def _admin_is_free(host: str, port: int) -> None:
+    """The control process would say the same, but only when gateways are serving already. Raises ServeError."""
+    try:
+        _refuse_taken(_family(host), host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"{_shown(host, port)} is in use by another program. Choose another --admin-port."
+            ) from error
+        raise ServeError(
+            f"the admin API cannot listen on {_shown(host, port)}: {error.strerror}. Mend --admin-host or --admin-port."
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _refuse_taken(family: socket.AddressFamily, host: str, port: int) -> None:
-    """With SO_REUSEPORT a port that another Pointsman holds would be shared silently. Raises OSError."""
+    """Try a port. With SO_REUSEPORT one that another Pointsman holds would be shared silently. Raises OSError."""
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
+        probe.listen(1)
+
+
+@contextmanager
+def _held(places: Places) -> Iterator[None]:
+    """The data directory, for one supervisor at a time. Raises ServeError.
+
+    The lock ends with this process, however that ends: its children do not inherit it.
+    """
+    try:
+        fd = os.open(places.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ServeError(f"the data directory {places.root} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise ServeError(
+            f"another `pointsman serve` is using the data directory {places.root}. "
+            "Stop it, or choose another --data-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _listen(options: Options, patience: float) -> list[socket.socket]:
+    """The gateway's listening sockets, with the admin address known to be free. Raises ServeError."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            _admin_is_free(options.admin_host, options.admin_port)
+            return bind(options.host, options.port, options.workers)
+        except PortTaken:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 class Supervisor:
@@ -156,22 +240,19 @@ class Supervisor:
         self._options = options
         self._places = places
         self._port = listeners[0].getsockname()[1]
+        self._listeners = listeners
         self._stopping = False
-        self._control = Child("the control process", self._control_command(), [], self._fatal)
+        self._control = Child("the control process", self._control_command(), [], frozenset({1, 2}))
         self._workers = [
             Child(
                 f"gateway worker {index}",
                 self._worker_command(index, listener.fileno()),
                 [listener.fileno()],
-                lambda code: code == 2,
+                frozenset({2}),
             )
             for index, listener in enumerate(listeners)
         ]
         self._ready = False
-
-    def _fatal(self, code: int) -> bool:
-        """A control process that refuses to start says why; starting it again would only say it again."""
-        return code in (1, 2) and not self._ready
 
     def _control_command(self) -> list[str]:
         options = self._options
@@ -226,13 +307,18 @@ class Supervisor:
         self._ready = True
         options = self._options
         say(
-            f"ready: gateway http://{options.host}:{self._port}/v1, "
-            f"admin http://{options.admin_host}:{options.admin_port}, revision {max(revisions)}, "
+            f"ready: gateway http://{_shown(options.host, self._port)}/v1, "
+            f"admin http://{_shown(options.admin_host, options.admin_port)}, revision {max(revisions)}, "
             f"{len(self._workers)} worker{'s' if len(self._workers) > 1 else ''}, data in {options.data_dir}"
         )
 
     def _end(self, children: list[Child]) -> None:
-        """Gateways first, so that the control process still stores their last records."""
+        """Gateways first, so that the control process still stores their last records.
+
+        The port is let go at once: a connection that nobody will take should be refused, not left waiting.
+        """
+        for listener in self._listeners:
+            listener.close()
         deadline = time.monotonic() + self._options.grace + 5.0
         for group in (self._workers, [self._control]):
             for child in group:
@@ -244,20 +330,37 @@ class Supervisor:
                     child.wait(5.0)
 
 
-def serve(options: Options) -> int:
-    """Serve until told to stop. Gives the exit code. Raises ServeError."""
+def _check(options: Options) -> None:
+    """Refuse what cannot be used before anything is started. Raises ServeError."""
     if options.workers < 1:
         raise ServeError("--workers takes a whole number above 0.")
+    for name, port in (("--port", options.port), ("--admin-port", options.admin_port)):
+        if not 0 <= port <= 65535:
+            raise ServeError(f"{name} takes a number from 0 to 65535, not {port}.")
+    if not (math.isfinite(options.grace) and options.grace >= 0):
+        raise ServeError("--grace takes a number of seconds, 0 or more.")
     if options.config is not None and not options.config.is_file():
         raise ServeError(f"there is no file {options.config}. `pointsman init` writes a first one.")
+    try:
+        settings_from(os.environ)
+    except SettingError as error:
+        raise ServeError(f"{error}.") from error
+
+
+def serve(options: Options) -> int:
+    """Serve until told to stop. Gives the exit code. Raises ServeError."""
+    _check(options)
     places = Places(options.data_dir)
     try:
         places.make()
     except OSError as error:
         raise ServeError(f"the data directory {options.data_dir} cannot be made: {error.strerror}.") from error
-    listeners = bind(options.host, options.port, options.workers)
-    try:
-        return Supervisor(options, places, listeners).run()
-    finally:
-        for listener in listeners:
-            listener.close()
+    with _held(places):
+        # Status files that are left here tell that the last supervisor was killed.
+        patience = ORPHANS_SECONDS if any(places.workers.glob("*.json")) else 0.0
+        listeners = _listen(options, patience)
+        try:
+            return Supervisor(options, places, listeners).run()
+        finally:
+            for listener in listeners:
+                listener.close()

@@ -26,8 +26,11 @@ from pointsman.control.registry import CurrentRegistry
 from pointsman.core.places import Places
 from pointsman.registry.problem import RegistryInvalid
 from pointsman.store.migrate import migrate
-from pointsman.store.store import StoreError, connect
+from pointsman.store.store import StoreError, StoreUnavailable, connect
 from pointsman.telemetry.ingest import Ingest
+
+TRY_LATER = 75
+"""Exit code when what keeps the process from starting may pass: the store is locked or out of reach."""
 
 _log = logging.getLogger("pointsman.control")
 
@@ -58,6 +61,9 @@ def run(options: Options, environment: Mapping[str, str], make_compiler: Callabl
         listener = _listen(options.admin_host, options.admin_port)
         control = start(options, environment, make_compiler())
         token, kept = admin_token(control.places.admin_token, environment)
+    except StoreUnavailable as error:
+        _log.critical("cannot start now: %s", error)
+        return TRY_LATER
     except (CannotStart, AlreadyRunning, StoreError, TokenError, OSError) as error:
         _log.critical("cannot start: %s", error)
         return 1

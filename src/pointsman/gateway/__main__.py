@@ -49,13 +49,18 @@ async def _run(places: Places, index: int, listener: socket.socket, parent_fd: i
         loop.add_signal_handler(number, stop.set)
     if parent_fd >= 0:
         # Nothing is ever written to it: it becomes readable when the supervisor is gone, and stays so.
-        loop.add_reader(parent_fd, lambda: stop.set() if loop.remove_reader(parent_fd) else None)
+        loop.add_reader(parent_fd, _orphaned, loop, parent_fd, stop)
     # What importing made lives as long as the process: the collector need not look at it again. And calls leave next
     # to no cycles: looking for them every 700 objects is time that answers would pay for.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     await worker.run(listener, stop, grace)
+
+
+def _orphaned(loop: asyncio.AbstractEventLoop, parent_fd: int, stop: asyncio.Event) -> None:
+    loop.remove_reader(parent_fd)
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -231,6 +231,9 @@ class HttpProtocol(asyncio.Protocol):
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except Exception:  # a fault of our own: it is shown, and the caller is not left waiting
             LOG.exception("a request failed inside the gateway")
+        finally:
+            # Here and not in a callback of the task, which would cost another turn of the loop.
+            self._state.tasks.discard(exchange.task)
         if not exchange.complete and not exchange.disconnected:
             if exchange.started:
                 self.close()
