@@ -84,6 +84,12 @@ class Header(msgspec.Struct, frozen=True):
     unregistered: Unregistered | None = None
 
 
+class _Format(msgspec.Struct):
+    """The one field that the header of every format has."""
+
+    format: int
+
+
 SECTIONS: dict[str, Any] = {
     "providers": ProviderSpec,
     "targets": TargetSpec,
@@ -99,6 +105,7 @@ _BATCH_DECODERS = {
 }
 _LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _HEADER = msgspec.json.Decoder(Header)
+_FORMAT = msgspec.json.Decoder(_Format)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -127,33 +134,48 @@ def encode_document(document: Document, revision: int) -> bytes:
     return b"\n".join([_ENCODER.encode(header), *_section_lines(document), b'{"end":[]}', b""])
 
 
+def _decode_header(line: bytes) -> Header:
+    found = _FORMAT.decode(line).format
+    if found != FORMAT:
+        raise DocumentError(f"revision document has format {found}, this version reads {FORMAT}")
+    return _HEADER.decode(line)
+
+
 def decode_steps(lines: Iterable[bytes]) -> Iterator[tuple[Header, Document | None]]:
     """Decode a published document a batch at a time.
 
     Yields (header, None) after every line and (header, document) once at the end, so that a caller may do other work
-    in between. Raises DocumentError when the document is damaged, incomplete or of a format this version cannot read.
+    in between. The sections must have the hash that the header names. Raises DocumentError when the document is
+    damaged, incomplete or of a format this version cannot read.
     """
     parts: dict[str, list[Any]] = {name: [] for name in SECTIONS}
     header: Header | None = None
     ended = False
+    digest = hashlib.sha256()
     try:
         for line in lines:
+            line = line.strip()
             if header is None:
-                header = _HEADER.decode(line)
-                if header.format != FORMAT:
-                    raise DocumentError(f"revision document has format {header.format}, this version reads {FORMAT}")
-            elif line.strip():
+                header = _decode_header(line)
+                digest.update(_ENCODER.encode(header.unregistered))
+            elif line:
                 ((name, raw),) = _LINE.decode(line).items()
+                if ended:
+                    raise DocumentError("revision document goes on after its end")
                 if name == "end":
                     ended = True
                 else:
                     parts[name].extend(_BATCH_DECODERS[name].decode(raw))
-            if header is not None:
-                yield header, None
-    except (msgspec.MsgspecError, KeyError, ValueError) as error:
+                    digest.update(line)
+            yield header, None
+    except DocumentError:
+        raise
+    except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
         raise DocumentError(f"revision document is damaged: {error}") from error
     if header is None or not ended:
         raise DocumentError("revision document is cut short")
+    if digest.hexdigest() != header.hash:
+        raise DocumentError("revision document is damaged: its content does not have the hash that its header names")
     yield (
         header,
         Document(unregistered=header.unregistered, **{name: tuple(items) for name, items in parts.items()}),

@@ -68,6 +68,7 @@ def cost_of(prices: Prices | None, usage: Usage | None) -> tuple[int | None, str
     if rates.input is None:
         return None, "no_input_price"
     plain = usage.input_tokens
+    written = usage.output_tokens
     total = 0
     if usage.has_subsets:
         for tokens, rate, fallback in (
@@ -81,16 +82,16 @@ def cost_of(prices: Prices | None, usage: Usage | None) -> tuple[int | None, str
                     return None, "no_audio_price"
                 plain -= tokens
                 total += tokens * rate
-        audio_out = usage.audio_output_tokens
-        if audio_out:
+        if usage.audio_output_tokens:
             if rates.audio_output is None:
                 return None, "no_audio_price"
-            total += audio_out * (rates.audio_output - (rates.output or 0))
+            written = max(written - usage.audio_output_tokens, 0)
+            total += usage.audio_output_tokens * rates.audio_output
     total += max(plain, 0) * rates.input
-    if usage.output_tokens:
+    if written:
         if rates.output is None:
             return None, "no_output_price"
-        total += usage.output_tokens * rates.output
+        total += written * rates.output
     return (total + MILLION // 2) // MILLION + (rates.request or 0), ""
 
 
