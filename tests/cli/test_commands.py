@@ -23,6 +23,11 @@ from tests.store.making import ECONOMY, PREMIUM, record, refused
 SINCE = ["--since", "2020-01-01"]
 
 
+def call(n: int) -> str:
+    """A call id as long as they really are."""
+    return f"call_01a206ba3b109c1d272b{n:06d}"
+
+
 class Cli:
     """Runs commands against one admin API."""
 
@@ -45,12 +50,12 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     control.publisher.apply(sent(text_of()))
     writer = SpoolWriter(control.places.spool, "w1")
     for n in range(6):
-        writer.call(record(n))
+        writer.call(record(n, call_id=call(n)))
     tried = (
         Attempt(PREMIUM, AttemptKind.PRIMARY, 0, 100, status=503, failure="server_error", cost_reason="no_usage"),
         Attempt(BACKUP, AttemptKind.FALLBACK, 200, 300, status=200, cost_nano=3),
     )
-    writer.call(record(6, target=BACKUP, attempts=tried, order=(PREMIUM, BACKUP)))
+    writer.call(record(6, call_id=call(6), target=BACKUP, attempts=tried, order=(PREMIUM, BACKUP)))
     writer.call(refused(7, requested="gtp-4o\x1b[31m"))
     writer.close()
     while control.ingest.run_once():
@@ -77,7 +82,7 @@ def test_status(cli: Cli) -> None:
 
 def test_calls_show_time_id_route_outcome_and_cost(cli: Cli) -> None:
     said = fits(cli.run("calls"))
-    assert "call-00000006" in said
+    assert call(6) in said
     assert "refused 404" in said
     assert "$0.000012345" in said
     assert "\x1b" not in said, "what a caller sent may not steer the terminal"
@@ -87,15 +92,15 @@ def test_calls_show_time_id_route_outcome_and_cost(cli: Cli) -> None:
 def test_calls_say_how_to_see_more(cli: Cli) -> None:
     first = fits(cli.run("calls", "--limit", "3"))
     cursor = first.split("--cursor ")[1].strip()
-    assert "call-00000004" in fits(cli.run("calls", "--limit", "3", "--cursor", cursor))
+    assert call(4) in fits(cli.run("calls", "--limit", "3", "--cursor", cursor))
     assert "No calls" in fits(cli.run("calls", "--key", "nobody"))
 
 
 def test_explain_a_call(cli: Cli) -> None:
-    said = fits(cli.run("explain", "call-00000006"))
+    said = fits(cli.run("explain", call(6)))
     for word in ("missing_tag", "server_error", "Then, as fallback", BACKUP, "support-answer (workflow)"):
         assert word in said
-    assert cli.json("explain", "call-00000006")["call"]["call_id"] == "call-00000006"
+    assert cli.json("explain", call(6))["call"]["call_id"] == call(6)
 
 
 @pytest.fixture

@@ -52,11 +52,11 @@ def test_a_command_that_cannot_be_imported_does_not_harm_the_list() -> None:
 
 
 def test_a_key_is_shown_once_with_the_line_for_the_file() -> None:
-    said = RUN.invoke(app, ["key", "--name", "app", "--team", "blue"]).output
+    said = RUN.invoke(app, ["key", "--name", "app", "--team", "blue", "--allow", "a", "--allow", "b"]).output
     found = re.search(r"pm-[\w-]{40,}", said)
     assert found is not None
     digest = hashlib.sha256(found[0].encode()).hexdigest()
-    assert f'- {{name: app, team: blue, hash: "sha256:{digest}"}}' in said
+    assert f'- {{name: app, team: blue, hash: "sha256:{digest}", allow: [a, b]}}' in said
     assert said.count(found[0]) == 1
 
 

@@ -12,7 +12,7 @@ import pytest
 from pointsman.control.admin_token import Token, TokenError, admin_token
 from pointsman.control.durable import write_durably
 from pointsman.control.lock import AlreadyRunning, hold
-from pointsman.control.workers import LIVE_SECONDS, await_revision, workers
+from pointsman.control.workers import FORGOTTEN_SECONDS, LIVE_SECONDS, await_revision, forget_gone, workers
 from pointsman.core.places import Places
 from tests.control.making import worker_says
 
@@ -94,3 +94,12 @@ def test_a_worker_that_cannot_serve_it_is_not_waited_for_and_one_that_does_not_i
     assert time.monotonic() - start < 1
     worker_says(places, "a", 2)
     assert await_revision(places, 3, patience=0.05)[0].revision == 2
+
+
+def test_workers_that_died_long_ago_are_forgotten(places: Places) -> None:
+    worker_says(places, "a", 3)
+    worker_says(places, "b", 3)
+    long_ago = time.time() - FORGOTTEN_SECONDS - 1
+    os.utime(places.workers / "b.json", (long_ago, long_ago))
+    forget_gone(places)
+    assert [w.worker for w in workers(places)] == ["a"]

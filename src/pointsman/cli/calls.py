@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pointsman.cli.client import DATA_DIR, DEFAULT_URL, AdminUrl, DataDir, Json, connect
-from pointsman.cli.output import dollars, errors_said, milliseconds, print_json, print_table, say
+from pointsman.cli.output import dollars, errors_said, milliseconds, print_json, say
 
 
 def calls(
@@ -48,11 +48,9 @@ def calls(
     if not page["calls"]:
         say("No calls. A call is stored about a second after it ends.")
         return
-    print_table(
-        ["time (UTC)", "call", "requested → target", "outcome", ">took", ">cost"],
-        [_row(call) for call in page["calls"]],
-        wide="requested → target",
-    )
+    for call in page["calls"]:
+        say(_head(call))
+        say(f"  {_route(call)}")
     if page["next"]:
         say(f"More: --cursor {page['next']}")
 
@@ -63,13 +61,8 @@ def _route(call: dict[str, Any]) -> str:
     return call["target"] if call["requested"] == call["target"] else f"{call['requested']} → {call['target']}"
 
 
-def _row(call: dict[str, Any]) -> tuple[str, ...]:
+def _head(call: dict[str, Any]) -> str:
+    """Two lines a call: an id, a name and a target do not fit on one."""
     outcome = call["outcome"] if call["outcome"] == "ok" else f"{call['outcome']} {call['status'] or ''}".strip()
-    return (
-        call["started"][11:19],
-        call["call_id"],
-        _route(call),
-        outcome,
-        milliseconds(call["duration_ms"]),
-        dollars(call["cost_usd"]),
-    )
+    took, cost = milliseconds(call["duration_ms"]), dollars(call["cost_usd"])
+    return f"{call['started'][:10]} {call['started'][11:19]}  {call['call_id']}  {outcome}  {took}  {cost}"

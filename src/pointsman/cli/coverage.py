@@ -11,9 +11,9 @@ from pointsman.cli.output import dollars, errors_said, percent, print_json, prin
 
 _MEANING = {
     "covered": "registered name, approved target",
-    "refused": "registered name, nothing was allowed to serve",
-    "unregistered": "name nobody registered, forwarded for observation",
-    "unknown": "name nobody registered, refused",
+    "refused": "registered name, nobody may serve",
+    "unregistered": "unregistered name, observed",
+    "unknown": "unregistered name, refused",
 }
 
 

@@ -23,6 +23,9 @@ def make_key() -> tuple[str, str]:
 def key(
     name: Annotated[str, typer.Option(help="Name of the caller, for the line of the registry file.")] = "my-app",
     team: Annotated[str, typer.Option(help="Team of the caller, for the same line.")] = "",
+    allow: Annotated[
+        list[str] | None, typer.Option(help="A name the caller may use, for the same line. Repeatable.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key for a caller. It is printed once and kept nowhere: the registry file holds only its hash."""
@@ -32,4 +35,6 @@ def key(
         return
     owner = f", team: {team}" if team else ""
     typer.echo(f"The key, for the caller. It is shown this once:\n\n  {made}\n")
-    typer.echo(f'The line for `keys:` in the registry file:\n\n  - {{name: {name}{owner}, hash: "{digest}"}}')
+    names = ", ".join(allow or ["NAME"])
+    typer.echo("The line for `keys:` in the registry file; `allow` has the names that the caller may use:\n")
+    typer.echo(f'  - {{name: {name}{owner}, hash: "{digest}", allow: [{names}]}}')

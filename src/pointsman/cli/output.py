@@ -14,6 +14,7 @@ from pointsman.cli.client import ClientError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 RIGHT = ">"
 """A column whose title begins with this is set to the right."""
@@ -62,7 +63,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, wide: 
         table.add_column(name, justify="right" if right else "left", no_wrap=name != wide, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else safe(str(value)) for value in row))
-    console().print(table)
+    _print_trimmed(table)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
@@ -75,7 +76,16 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
     for name, value in fields:
         if value not in (None, "", [], ()):
             table.add_row(name, safe(str(value)))
-    console().print(table)
+    _print_trimmed(table)
+
+
+def _print_trimmed(table: Table) -> None:
+    """A table without the blanks that fill its lines: they only get in the way of copying."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(table)
+    for line in captured.get().splitlines():
+        screen.file.write(line.rstrip() + "\n")
 
 
 def say(text: str = "") -> None:

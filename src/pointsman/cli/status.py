@@ -44,4 +44,5 @@ def _print(found: dict[str, Any]) -> None:
         for problem in found["problems"]:
             say(f"- {problem}")
     else:
+        say()
         say("All is well.")

@@ -22,6 +22,7 @@ POLL_SECONDS = 0.5
 _SETTLE_SECONDS = 0.15
 _FRESH_NS = 3_000_000_000
 AUTHOR = "config file"
+_NOT_COMPILED = "the file does not compile; the last good revision is served"
 
 _log = logging.getLogger("pointsman.control")
 
@@ -55,7 +56,7 @@ class ConfigFile:
         try:
             return self._publisher.start_with(self._sent(data, "start"))
         except RegistryInvalid as error:
-            self._refused(error)
+            self.state = ConfigState(self._source, _NOT_COMPILED, error.problems)
             raise
 
     def unusable(self, problem: str) -> None:
@@ -117,9 +118,8 @@ class ConfigFile:
                 _log.warning("%s", warning)
 
     def _refused(self, error: RegistryInvalid) -> None:
-        message = "the file does not compile; the last good revision is served"
-        self.state = ConfigState(self._source, message, error.problems)
-        _log.error("%s: %s. %s", self._source, message, error)
+        self.state = ConfigState(self._source, _NOT_COMPILED, error.problems)
+        _log.error("%s: %s. %s", self._source, _NOT_COMPILED, error)
 
     def _tell(self, problem: str) -> None:
         if problem and problem != self.state.problem:

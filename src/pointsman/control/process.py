@@ -23,6 +23,7 @@ from pointsman.control.lock import AlreadyRunning, hold
 from pointsman.control.parts import Control
 from pointsman.control.publish import Publisher
 from pointsman.control.registry import CurrentRegistry
+from pointsman.control.workers import forget_gone
 from pointsman.core.places import Places
 from pointsman.registry.problem import RegistryInvalid
 from pointsman.store.migrate import migrate
@@ -84,6 +85,7 @@ def start(options: Options, environment: Mapping[str, str], compile_text: Compil
     places = Places(options.data_dir)
     places.make()
     hold(places.root)
+    forget_gone(places)
     store = connect(environment.get("POINTSMAN_DATABASE_URL") or places.database)
     migrate(store)
     publisher = Publisher(store, places, compile_text)
@@ -118,7 +120,7 @@ def _first_revision(options: Options, publisher: Publisher) -> ConfigFile | None
             raise CannotStart(_why(options.config, error)) from error
         publisher.settle()
         config.unusable(_why(options.config, error) if not isinstance(error, RegistryInvalid) else "")
-        _log.error("revision %d, the last good one, is served", good.number)
+        _log.error("%s\nRevision %d, the last good one, is served", _why(options.config, error), good.number)
         return config
     for warning in publication.warnings:
         _log.warning("%s", warning)

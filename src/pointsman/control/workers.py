@@ -10,6 +10,7 @@ from pointsman.core.places import Places, WorkerStatus
 
 LIVE_SECONDS = 5.0
 """A worker writes every second; one that has not for this long is taken for gone."""
+FORGOTTEN_SECONDS = 3600.0
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
 
@@ -41,6 +42,13 @@ def workers(places: Places) -> list[WorkerView]:
             WorkerView(status.worker, status.pid, status.revision, status.hash, round(age, 3), live, status.problem)
         )
     return found
+
+
+def forget_gone(places: Places) -> None:
+    """Remove the status files of workers that died long ago without removing their own. Raises OSError."""
+    for path in places.workers.glob("*.json"):
+        if time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def await_revision(places: Places, number: int, patience: float = 2.0) -> list[WorkerView]:
