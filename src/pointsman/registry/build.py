@@ -226,7 +226,10 @@ class Builder:
     def _aliases(self, targets: Mapping[str, TargetSpec]) -> Iterator[AliasSpec]:
         for name, target in self._file.aliases.items():
             path: Path = ("aliases", name)
-            if target in self._file.aliases:
+            if target in self._file.targets:
+                if target in targets:
+                    yield AliasSpec(name, target)
+            elif target in self._file.aliases:
                 way = self._alias_chain(name)
                 self._findings.problem(
                     "alias_of_alias",
@@ -234,10 +237,8 @@ class Builder:
                     f"alias {' → '.join(shown(n) for n in way)} does not point to a target",
                     "point every alias straight at a target",
                 )
-            elif target not in self._file.targets:
+            else:
                 self._dangling("targets", target, self._file.targets, path, f"alias {shown(name)}")
-            elif target in targets:
-                yield AliasSpec(name, target)
 
     def _alias_chain(self, name: str) -> list[str]:
         """The way from an alias on, until it ends, comes round, or is long enough to be understood."""
@@ -328,7 +329,7 @@ class Builder:
                 )
             elif digest is not None:
                 hashes[digest] = entry.name
-                yield self._key(entry, digest, path)
+            yield self._key(entry, digest or "", path)
 
     def _key(self, entry: KeyEntry, digest: str, path: Path) -> KeySpec:
         allow = None

@@ -65,8 +65,12 @@ def _placed(found: list[Found], words: str, source: str) -> tuple[Problem, ...]:
     missing = {one.path for one in found if not one.line}
     marks = locate(words, missing) if missing else {}
     problems: list[Problem] = []
+    lines = words.splitlines() if found else []
     for one in found:
         line, column = (one.line, one.column) if one.line else marks.get(one.path, (1, 1))
+        if line > len(lines) > 0:
+            # YAML has a last, empty line of its own. What is missing at the end is missing after the last word.
+            line, column = len(lines), len(lines[-1]) + 1
         problems.append(Problem(one.code, one.message, one.mend, dotted(one.path), source, line, column))
     return tuple(sorted(set(problems), key=lambda p: (p.line, p.column, p.code, p.message)))
 

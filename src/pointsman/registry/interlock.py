@@ -125,7 +125,9 @@ class Interlock:
             return
         reason = objection.reason
         said = f"{way}: {_WORDS[reason]} {objection.detail}".rstrip()
-        self._findings.refuse(reason, path, said, _MENDS[reason])
+        if objection.detail == "unknown" and reason in _UNSTATED:
+            said = f"{way}: {_UNSTATED[reason]}"
+        self._findings.refuse(str(reason), path, said, _MENDS[reason])
 
     def _objections(self, clearance: Clearance, terms: Terms) -> Iterator[_Objection]:
         """Every reason for which the decision would refuse this candidate, and then every doubt."""
@@ -181,7 +183,7 @@ class Interlock:
                 needed.append("fallback")
             if needed:
                 self._findings.refuse(
-                    Reason.FLOW_NOT_ALLOWED,
+                    str(Reason.FLOW_NOT_ALLOWED),
                     (*path, "candidates", index),
                     f"{way} → candidate {shown(clearance.name)}: is not eligible as {' or '.join(needed)}",
                     _FLOW,
@@ -196,7 +198,7 @@ class Interlock:
             self._say(objection, way, path)
         if not clearance.flows & PRIMARY_BIT:
             self._findings.refuse(
-                Reason.FLOW_NOT_ALLOWED, path, f"{way}: is not eligible as primary, and nothing else can be", _FLOW
+                str(Reason.FLOW_NOT_ALLOWED), path, f"{way}: is not eligible as primary, and nothing else can be", _FLOW
             )
 
 
@@ -220,4 +222,8 @@ _WORDS: dict[Reason, str] = {
     Reason.UNKNOWN_CAPABILITY: "may lack (nobody has said)",
     Reason.CONTEXT_TOO_SMALL: "has too small a context window:",
     Reason.MAX_OUTPUT_TOO_SMALL: "has too small an output limit:",
+}
+_UNSTATED: dict[Reason, str] = {
+    Reason.CONTEXT_TOO_SMALL: "nobody has said how large its context window is",
+    Reason.MAX_OUTPUT_TOO_SMALL: "nobody has said how much it can write",
 }

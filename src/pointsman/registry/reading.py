@@ -82,8 +82,10 @@ def events(text: str, findings: Findings) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, began = error.problem_mark or error.context_mark, error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
+        if mark and began and began.line != mark.line:
+            said += f" (it begins at line {began.line + 1})"
         findings.problem(
             "yaml_syntax",
             (),
@@ -152,7 +154,12 @@ class _Reader:
                     raise Unreadable
         if self._documents == 0 or self._root is None:
             self._findings.problem(
-                "empty_file", (), "the file is empty", "run `pointsman init`, or begin with `version: 1`"
+                "empty_file",
+                (),
+                "the file is empty",
+                "run `pointsman init`, or begin with `version: 1`",
+                line=1,
+                column=1,
             )
             raise Unreadable
         return self._root
