@@ -9,22 +9,29 @@ from pointsman.gateway.runtime import Principal, Route, Runtime
 
 
 def resolve(name: str, task: Task, principal: Principal, runtime: Runtime) -> Route:
-    """The route of `name` for this principal. Raises GatewayError, with near matches that the key may use."""
+    """The route of `name`, whoever asks. Raises GatewayError, with near matches that the key may use."""
     route = runtime.routes.get(name)
-    allow = principal.allow
     if route is not None:
-        if allow is None or name in allow:
-            return route
+        return route
+    if principal.allow is None:
+        observed = runtime.unregistered_route(name, task)
+        if observed is not None:
+            return observed
+    raise GatewayError("model_not_found", _unknown(name, principal, runtime), param="model")
+
+
+def require_allowed(name: str, principal: Principal) -> None:
+    """Refuse a name that this key may not use. Raises GatewayError.
+
+    Apart from `resolve`, so that the record says by then what the name is: a forbidden name is not an unknown one.
+    """
+    allow = principal.allow
+    if allow is not None and name not in allow:
         raise GatewayError(
             "model_not_allowed",
             f"The key {principal.name!r} may not use {name!r}.{_allowed(principal)}",
             param="model",
         )
-    if allow is None:
-        observed = runtime.unregistered_route(name, task)
-        if observed is not None:
-            return observed
-    raise GatewayError("model_not_found", _unknown(name, principal, runtime), param="model")
 
 
 def _unknown(name: str, principal: Principal, runtime: Runtime) -> str:

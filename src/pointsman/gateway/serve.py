@@ -19,7 +19,7 @@ from pointsman.gateway.call import Call, CallIds, Endpoint, wall_ns
 from pointsman.gateway.receive import HangUp, HungUpError, read_body
 from pointsman.gateway.recover import final_error, first_answer
 from pointsman.gateway.relay import relay
-from pointsman.gateway.resolve import resolve
+from pointsman.gateway.resolve import require_allowed, resolve
 from pointsman.gateway.respond import JSON, passed_on, respond, respond_error
 from pointsman.gateway.runtime import Runtime
 from pointsman.gateway.settle import Ledger, settle
@@ -122,6 +122,7 @@ class CallServer:
         record.route_kind = route.kind
         record.workflow = route.workflow
         record.policy = route.plan.policy
+        require_allowed(incoming.model, call.principal)
 
     @staticmethod
     def _decide(call: Call, unix_now: float) -> None:
