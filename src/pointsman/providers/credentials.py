@@ -24,6 +24,9 @@ def resolve_credential(reference: str | None, env: Mapping[str, str]) -> str | N
             value = Path(rest).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise CredentialError(f"the credential file {rest} cannot be read: {error.strerror}") from error
+        except ValueError:
+            # Not chained: a decoding error carries the bytes, and they are the secret.
+            raise CredentialError(f"the credential file {rest} is not plain text") from None
         if not value:
             raise CredentialError(f"the credential file {rest} is empty")
     else:

@@ -68,8 +68,8 @@ class Health:
         return max(self._down_until - now, self._probe_until - now, self._cooling_until - now, 0.0)
 
     def attempt(self, now: float) -> None:
-        """An attempt begins. With an open breaker this is the probe, and the others wait for its result."""
-        if self._down_until:
+        """An attempt begins. When the pause is over this is the probe, and the others wait for its result."""
+        if self._down_until and now >= self._down_until:
             self._probe_until = now + PROBE_SECONDS
 
     def success(self) -> None:

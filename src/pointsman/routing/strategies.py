@@ -19,7 +19,7 @@ def weighted(rng: Callable[[], float] = random.random) -> Order:
     """Draw without replacement, each draw in proportion to the weights of what is left.
 
     The first place therefore gets its exact share among the eligible candidates, and so does each fallback among
-    those that remain. A weight of 0 never comes first while another candidate is left.
+    those that remain. Candidates of weight 0 come last, in the order of the policy.
     """
 
     def order(kept: list[Any], plan: Plan) -> list[Any]:
@@ -28,13 +28,17 @@ def weighted(rng: Callable[[], float] = random.random) -> Order:
         drawn: list[Any] = []
         while left:
             total = sum(weight_of[id(t)] for t in left)
+            if not total:
+                return drawn + left
             point = rng() * total
-            chosen = left[-1]
+            chosen = left[0]
             for target in left:
-                point -= weight_of[id(target)]
-                if point < 0:
+                weight = weight_of[id(target)]
+                if weight:
                     chosen = target
-                    break
+                    point -= weight
+                    if point < 0:
+                        break
             left.remove(chosen)
             drawn.append(chosen)
         return drawn
