@@ -15,15 +15,22 @@ from pointsman.core.usage import Usage
 from pointsman.dialects.contract import Answer, Failure, Incoming
 from pointsman.dialects.openai_chat_stream import ChatStreamReader
 from pointsman.dialects.openai_errors import error_body, read_failure
-from pointsman.dialects.openai_read import ABSENT, decode_request, says_something
-from pointsman.dialects.openai_usage import UsageWire
+from pointsman.dialects.openai_read import (
+    ABSENT,
+    BACKSLASH,
+    CHARACTERS_PER_TOKEN,
+    decode_request,
+    says_something,
+    text_size,
+)
+from pointsman.dialects.openai_usage import UsageWire, without_usage
 from pointsman.dialects.rewrite import ESCAPE, insert_first, replace_model, replace_values
 
 name = "openai_chat"
 upstream_path = "/chat/completions"
 
-BYTES_PER_TOKEN = 6
-"""Bytes of request text per token, on the high side of what tokenizers do: an estimate made with it errs low."""
+MOST_TOKENS = 1 << 40
+"""A larger `max_tokens` is the same as this one, so that every figure on record fits its column."""
 
 
 class _StreamOptions(msgspec.Struct):
@@ -83,6 +90,7 @@ _PART_CAPABILITY = {
     "input_audio": cap.AUDIO_INPUT,
     "file": cap.PDF_INPUT,
 }
+_ARRAY = ord("[")
 _PART_MARK = b'"type"'
 """Every content part says its type; a body without the word, and without escapes that could hide it, has none."""
 
@@ -90,7 +98,7 @@ _PART_MARK = b'"type"'
 def read(body: bytes) -> Incoming:
     """Understand a chat request. Raises GatewayError."""
     head = decode_request(_HEAD, body)
-    if not head.messages or bytes(head.messages)[:1] != b"[":
+    if memoryview(head.messages)[0] != _ARRAY:
         raise GatewayError("invalid_request", "The field `messages` must be an array.", param="messages")
     needs = 0
     if head.stream:
@@ -103,8 +111,8 @@ def read(body: bytes) -> Incoming:
         needs |= cap.REASONING
     if head.modalities and "audio" in head.modalities:
         needs |= cap.AUDIO_OUTPUT
-    text = len(head.messages)
-    escaped = ESCAPE in body
+    text = text_size(head.messages, body)
+    escaped = BACKSLASH in body and ESCAPE in body
     if escaped or _PART_MARK in body:
         media, media_bytes = _media(head.messages)
         needs |= media
@@ -114,14 +122,17 @@ def read(body: bytes) -> Incoming:
     return Incoming(
         model=head.model,
         body=body,
-        need=Need(
-            Task.CHAT, needs, max(text, 0) // BYTES_PER_TOKEN, head.max_completion_tokens or head.max_tokens or 0
-        ),
+        need=Need(Task.CHAT, needs, max(text, 0) // CHARACTERS_PER_TOKEN, _max_output(head)),
         stream=bool(head.stream),
         wants_usage=isinstance(options, _StreamOptions) and bool(options.include_usage),
         has_stream_options=has_options,
         escaped=escaped,
     )
+
+
+def _max_output(head: _Head) -> int:
+    asked = head.max_completion_tokens or head.max_tokens
+    return 0 if asked is None else min(max(asked, 0), MOST_TOKENS)
 
 
 def _media(messages: msgspec.Raw) -> tuple[int, int]:
@@ -163,7 +174,7 @@ def rewrite(request: Incoming, model: str, *, inject_usage: bool) -> bytes:
 def answer(body: bytes) -> Answer:
     """Read a completion. An error, no choices, or nothing said and nothing called is a failure, not an answer."""
     try:
-        said = _COMPLETION.decode(body)
+        said = _read_completion(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         return Answer(failure=Failure(FailureKind.INVALID_OUTPUT, f"the answer is not a chat completion: {error}"))
     model = said.model or ""
@@ -174,9 +185,19 @@ def answer(body: bytes) -> Answer:
     if not choices:
         return Answer(model, usage, failure=Failure(FailureKind.EMPTY, "the answer has no choices"))
     finish = choices[0].finish_reason or ""
+    if finish == "error":
+        return Answer(model, usage, finish, Failure(FailureKind.SERVER_ERROR, "the model broke off with an error"))
     if finish in ("", "stop") and not any(_says_something(choice.message) for choice in choices):
         return Answer(model, usage, finish, Failure(FailureKind.EMPTY, "the answer is empty"))
     return Answer(model, usage, finish)
+
+
+def _read_completion(body: bytes) -> _Completion:
+    try:
+        return _COMPLETION.decode(body)
+    except msgspec.ValidationError:
+        # A usage that makes no sense spoils the bill and not the answer.
+        return _COMPLETION.decode(without_usage(body))
 
 
 def _says_something(message: _ChoiceMessage | None) -> bool:

@@ -9,10 +9,9 @@ from pointsman.core.errors import GatewayError
 from pointsman.core.need import Need
 from pointsman.core.policy import FailureKind
 from pointsman.dialects.contract import Answer, Failure, Incoming, StreamReader
-from pointsman.dialects.openai_chat import BYTES_PER_TOKEN
 from pointsman.dialects.openai_errors import error_body, read_failure
-from pointsman.dialects.openai_read import ABSENT, decode_request, says_something
-from pointsman.dialects.openai_usage import UsageWire
+from pointsman.dialects.openai_read import ABSENT, CHARACTERS_PER_TOKEN, decode_request, says_something, text_size
+from pointsman.dialects.openai_usage import UsageWire, without_usage
 from pointsman.dialects.rewrite import ESCAPE, replace_model
 
 name = "openai_embeddings"
@@ -35,15 +34,16 @@ class _Head(msgspec.Struct):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_STRING, _ARRAY = b'"['
 
 
 def read(body: bytes) -> Incoming:
     """Understand an embeddings request. Raises GatewayError."""
     head = decode_request(_HEAD, body)
-    first = bytes(head.input)[:1]
-    if first not in (b'"', b"["):
+    first = memoryview(head.input)[0]
+    if first not in (_STRING, _ARRAY):
         raise GatewayError("invalid_request", "The field `input` must be a string or an array.", param="input")
-    longest = _longest_input(head.input) if first == b"[" else len(head.input) // BYTES_PER_TOKEN
+    longest = _longest_input(head.input) if first == _ARRAY else text_size(head.input, body) // CHARACTERS_PER_TOKEN
     return Incoming(head.model, body, Need(Task.EMBEDDING, 0, longest), escaped=ESCAPE in body)
 
 
@@ -60,7 +60,7 @@ def _longest_input(raw: msgspec.Raw) -> int:
     longest = 0
     for value in values:
         if isinstance(value, str):
-            longest = max(longest, len(value) // BYTES_PER_TOKEN)
+            longest = max(longest, len(value) // CHARACTERS_PER_TOKEN)
         elif isinstance(value, list):
             longest = max(longest, len(value))
     return longest
@@ -74,7 +74,7 @@ def rewrite(request: Incoming, model: str, *, inject_usage: bool) -> bytes:
 def answer(body: bytes) -> Answer:
     """Read an embeddings answer. An error or no data is a failure."""
     try:
-        said = _ANSWER.decode(body)
+        said = _read_answer(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         return Answer(failure=Failure(FailureKind.INVALID_OUTPUT, f"the answer is not a list of embeddings: {error}"))
     if says_something(said.error):
@@ -83,6 +83,14 @@ def answer(body: bytes) -> Answer:
     if not said.data:
         return Answer(said.model or "", usage, failure=Failure(FailureKind.EMPTY, "the answer has no embeddings"))
     return Answer(said.model or "", usage)
+
+
+def _read_answer(body: bytes) -> _Embeddings:
+    try:
+        return _ANSWER.decode(body)
+    except msgspec.ValidationError:
+        # A usage that makes no sense spoils the bill and not the answer.
+        return _ANSWER.decode(without_usage(body))
 
 
 def failure(status: int, body: bytes, retry_after: float | None) -> Failure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from pointsman.core.errors import GatewayError
@@ -10,6 +12,7 @@ from pointsman.dialects.contract import Failure
 
 _ENCODE = msgspec.json.Encoder().encode
 _DETAIL = 300
+_THREE_DIGITS = re.compile("[0-9]{3}")
 
 
 class _ErrorBody(msgspec.Struct):
@@ -54,9 +57,17 @@ _BY_CODE: dict[str, FailureKind] = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "insufficient_quota": FailureKind.RATE_LIMITED,
     "overloaded_error": FailureKind.OVERLOADED,
-    "server_error": FailureKind.SERVER_ERROR,
     "invalid_api_key": FailureKind.AUTH,
 }
+
+_BY_TYPE: dict[str, FailureKind] = {
+    "invalid_request_error": FailureKind.INVALID_REQUEST,
+    "authentication_error": FailureKind.AUTH,
+    "permission_error": FailureKind.AUTH,
+    "rate_limit_error": FailureKind.RATE_LIMITED,
+    "overloaded_error": FailureKind.OVERLOADED,
+}
+"""Where there is no status to go by: an error inside an answer or a stream."""
 
 _CALLER_MISTAKES = (FailureKind.INVALID_REQUEST, FailureKind.CONTEXT_EXCEEDED, FailureKind.CONTENT_FILTERED)
 
@@ -78,14 +89,15 @@ def error_body(error: GatewayError, call_id: str) -> bytes:
 
 def read_failure(status: int, body: bytes, retry_after: float | None) -> Failure:
     """What an upstream error means. `status` 200 stands for an error found inside an answer."""
-    message, code = _message_and_code(body)
+    message, code, type_ = _message_code_and_type(body)
+    code = code or type_
     kind = _BY_CODE.get(code)
+    if kind is None and status == 200:
+        kind = _BY_STATUS.get(int(code)) if _THREE_DIGITS.fullmatch(code) else _BY_TYPE.get(type_)
     if kind is None:
         kind = _BY_STATUS.get(status)
     if kind is None:
         kind = FailureKind.INVALID_REQUEST if 400 <= status < 500 else FailureKind.SERVER_ERROR
-        if code.isdigit() and status == 200:
-            kind = _BY_STATUS.get(int(code), FailureKind.SERVER_ERROR)
     detail = f"{code}: {message}" if code else message
     return Failure(
         kind,
@@ -95,16 +107,16 @@ def read_failure(status: int, body: bytes, retry_after: float | None) -> Failure
     )
 
 
-def _message_and_code(body: bytes) -> tuple[str, str]:
+def _message_code_and_type(body: bytes) -> tuple[str, str, str]:
     try:
         wrapped = _WRAPPED.decode(body)
     except (msgspec.MsgspecError, RecursionError):
-        return body[:_DETAIL].decode("utf-8", "replace").strip(), ""
+        return body[:_DETAIL].decode("utf-8", "replace").strip(), "", ""
     error = wrapped.error
     if isinstance(error, _ErrorBody):
-        return error.message or "", str(error.code or error.type or "")
+        return error.message or "", str(error.code or ""), error.type or ""
     if error is not None:
-        return error, ""
+        return error, "", ""
     if wrapped.message:
-        return wrapped.message, ""
-    return (bytes(wrapped.detail)[:_DETAIL].decode("utf-8", "replace") if wrapped.detail else ""), ""
+        return wrapped.message, "", ""
+    return (bytes(wrapped.detail)[:_DETAIL].decode("utf-8", "replace") if wrapped.detail else ""), "", ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pointsman.core.errors import GatewayError
 from pointsman.dialects.contract import Incoming
 
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -22,13 +23,11 @@ _SPACE = b" \t\r\n"
 def replace_model(request: Incoming, new: str) -> bytes:
     """The request's body with the value of its top-level key "model" replaced by `new`."""
     body, old = request.body, request.model
-    if old == new:
-        return body
     # Clients write compact JSON, and mostly put the model first: the general search is for the others.
     value = _ENCODE(old)
-    start = 9 if body.startswith(b'{"model":') else _value_start(body)
+    start = 9 if body.startswith(b'{"model":"') else _value_start(body)
     if start and not request.escaped and body.startswith(value, start) and body.find(_MODEL, start) < 0:
-        return body[:start] + _ENCODE(new) + body[start + len(value) :]
+        return body if old == new else body[:start] + _ENCODE(new) + body[start + len(value) :]
     return replace_values(body, {"model": msgspec.Raw(_ENCODE(new))})
 
 
@@ -42,8 +41,14 @@ def _value_start(body: bytes) -> int:
 
 
 def replace_values(body: bytes, values: dict[str, msgspec.Raw]) -> bytes:
-    """`body`, a JSON object, with top-level values set; every other value keeps its bytes."""
-    fields = _RAW.decode(body)
+    """`body`, a JSON object, with top-level values set; every other value keeps its bytes.
+
+    Raises GatewayError where the body is nested almost as deeply as could be read, and no deeper can be done.
+    """
+    try:
+        fields = _RAW.decode(body)
+    except RecursionError as error:
+        raise GatewayError("invalid_json", "The request body is nested too deeply to be a request.") from error
     fields.update(values)
     return _ENCODE(fields)
 

@@ -22,16 +22,19 @@ class EventSplitter:
 
     def split(self, data: bytes) -> list[bytes]:
         """The events completed by `data`. Raises EventTooLongError."""
+        searched = 0
         if self.tail:
+            # What is left has no blank line, but may hold the beginning of one.
+            searched = max(len(self.tail) - 2, 0)
             data = self.tail + data
         events: list[bytes] = []
         start = 0
         while True:
-            end = _event_end(data, start)
+            end = _event_end(data, searched)
             if end < 0:
                 break
             events.append(data[start:end])
-            start = end
+            start = searched = end
         self.tail = data[start:]
         if len(self.tail) > MAX_EVENT:
             raise EventTooLongError(f"an event of the stream is longer than {MAX_EVENT} bytes")
@@ -41,10 +44,10 @@ class EventSplitter:
 def _event_end(data: bytes, start: int) -> int:
     """Offset behind the first blank line at or after `start`, -1 when there is none yet."""
     lf = data.find(b"\n\n", start)
-    crlf = data.find(b"\n\r\n", start)
-    if lf < 0:
-        return crlf + 3 if crlf >= 0 else -1
-    return crlf + 3 if 0 <= crlf < lf else lf + 2
+    crlf = data.find(b"\n\r\n", start, lf + 2 if lf >= 0 else len(data))
+    if crlf >= 0:
+        return crlf + 3
+    return lf + 2 if lf >= 0 else -1
 
 
 def event_data(event: bytes) -> bytes:
