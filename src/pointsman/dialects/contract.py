@@ -51,12 +51,15 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class StreamReader(Protocol):
     """Follows one upstream stream. Bytes go in as they arrive, however they were cut; bytes for the client come out.
 
-    `started` turns true with the first content token, `complete` when the stream said that it is finished.
-    `failure` is set when the stream itself carries an error. The rest is what the stream has told so far.
+    `started` turns true with the first content token, `complete` when the stream said that it is finished (and false
+    again when it goes on), `done` with its last word: nothing follows.
+    `failure` is set when the stream itself carries an error; the client gets nothing of it or behind it. The rest is
+    what the stream has told so far.
     """
 
     started: bool
     complete: bool
+    done: bool
     failure: Failure | None
     reported_model: str
     usage: Usage | None
@@ -64,6 +67,9 @@ class StreamReader(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Take upstream bytes and give back those that the client should get now (whole events only)."""
+
+    def rest(self) -> bytes:
+        """What the client should still get when the upstream has closed without ending its last event."""
 
     def end(self) -> Failure | None:
         """The upstream has closed the stream: what was wrong with it, if anything."""

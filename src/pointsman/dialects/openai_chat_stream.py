@@ -14,7 +14,7 @@ from pointsman.core.usage import Usage
 from pointsman.dialects.contract import Failure
 from pointsman.dialects.openai_errors import read_failure
 from pointsman.dialects.openai_read import ABSENT, says_something
-from pointsman.dialects.openai_usage import UsageWire
+from pointsman.dialects.openai_usage import UsageWire, without_usage
 from pointsman.dialects.sse import EventSplitter, EventTooLongError, event_data
 
 _NULL_USAGE = b',"usage":null'
@@ -43,6 +43,7 @@ class ChatStreamReader:
         "_hide_usage",
         "_splitter",
         "complete",
+        "done",
         "failure",
         "finish_reason",
         "reported_model",
@@ -55,6 +56,7 @@ class ChatStreamReader:
         self._splitter = EventSplitter()
         self.started = False
         self.complete = False
+        self.done = False
         self.failure: Failure | None = None
         self.reported_model = ""
         self.usage: Usage | None = None
@@ -62,13 +64,19 @@ class ChatStreamReader:
 
     def feed(self, data: bytes) -> bytes:
         """See the contract."""
-        if self.started and not self._splitter.tail and data.endswith(b"\n\n"):
+        passing = self.started and self.reported_model and not self.complete
+        if passing and not self._splitter.tail and data.endswith(b"}\n\n"):
             if self._hide_usage:
                 data = data.replace(_NULL_USAGE, b"")
                 plain = b'"usage"' not in data
             else:
                 plain = data.count(b'"usage"') == data.count(b'"usage":null')
-            if plain and b'"finish_reason":"' not in data and b"[DONE]" not in data and b'"error"' not in data:
+            if (
+                plain
+                and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null')
+                and b"[DONE]" not in data
+                and b'"error"' not in data
+            ):
                 return data
         try:
             events = self._splitter.split(data)
@@ -76,6 +84,11 @@ class ChatStreamReader:
             self.failure = Failure(FailureKind.INVALID_OUTPUT, str(error))
             return b""
         return b"".join([self._event(event) for event in events])
+
+    def rest(self) -> bytes:
+        """See the contract."""
+        left, self._splitter.tail = self._splitter.tail, b""
+        return self._event(left) if event_data(left).strip() == b"[DONE]" else b""
 
     def end(self) -> Failure | None:
         """See the contract."""
@@ -88,21 +101,23 @@ class ChatStreamReader:
         return None
 
     def _event(self, event: bytes) -> bytes:
-        """Take note of one event and give back what the client should see of it."""
+        """Take note of one event and give back what the client should see of it: nothing from a failure on."""
+        if self.failure is not None:
+            return b""
         data = event_data(event)
         if not data:
             return event
-        if data == b"[DONE]":
-            self.complete = True
+        if data.strip() == b"[DONE]":
+            self.complete = self.done = True
             return event
         try:
-            chunk = _CHUNK.decode(data)
+            chunk = _read_chunk(data)
         except (msgspec.MsgspecError, RecursionError) as error:
             self.failure = Failure(FailureKind.INVALID_OUTPUT, f"an event of the stream is not a chunk: {error}")
-            return event
+            return b""
         if says_something(chunk.error):
             self.failure = read_failure(200, data, None)
-            return event
+            return b""
         if chunk.model and not self.reported_model:
             self.reported_model = chunk.model
         return self._chunk(chunk, event)
@@ -112,16 +127,30 @@ class ChatStreamReader:
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
                 self.complete = True
+                if choice.finish_reason == "error":
+                    self.failure = Failure(FailureKind.SERVER_ERROR, "the model broke off with an error")
+                    return b""
                 self.started = self.started or choice.finish_reason != "stop"
+            elif self.complete and not self.done and _has_content(choice.delta):
+                # One of several choices has finished; another goes on.
+                self.complete = False
             if not self.started and (choice.text or _has_content(choice.delta)):
                 self.started = True
         if chunk.usage is not None:
-            self.usage = chunk.usage.usage()
+            self.usage = chunk.usage.usage() or self.usage
             if self._hide_usage and not chunk.choices:
                 return b""
         if self._hide_usage:
             return event.replace(_NULL_USAGE, b"")
         return event
+
+
+def _read_chunk(data: bytes) -> _Chunk:
+    try:
+        return _CHUNK.decode(data)
+    except msgspec.ValidationError:
+        # A usage that makes no sense spoils the bill and not the answer.
+        return _CHUNK.decode(without_usage(data))
 
 
 def _has_content(delta: dict[str, msgspec.Raw] | None) -> bool:

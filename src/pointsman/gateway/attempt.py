@@ -20,6 +20,9 @@ from pointsman.transport import Deadlines, Phase, Response, TransportError
 PREAMBLE_BYTES = 64 << 10
 """How much of a stream is held back at most while its first content token is awaited."""
 
+NAME_LENGTH = 256
+"""How much is kept of a model's name and of a finish reason, which the upstream may make as long as it likes."""
+
 _KIND_OF: dict[str, FailureKind] = {
     "timeout": FailureKind.TIMEOUT,
     "network": FailureKind.NETWORK,
@@ -78,11 +81,10 @@ async def attempt(call: Call, target: Target, kind: AttemptKind) -> Unary | Open
         told = True
     finally:
         if not told:
-            target.health.abandoned()
-            noted.failure = "cancelled"
-            noted.cost_reason = "cancelled"
+            note_abandoned(target, noted)
         noted.duration_us = int((call.clock() - began) * 1e6)
     if isinstance(result, Failed):
+        result.failure = target.provider.cleaned(result.failure)
         note_failure(call, target, noted, result.failure)
     elif isinstance(result, Unary):
         target.health.success()
@@ -97,6 +99,14 @@ def note_failure(call: Call, target: Target, noted: Attempt, failure: Failure) -
         noted.cost_reason = "no_usage"
     call.last_failure = failure
     target.health.failure(failure.kind, call.clock(), failure.retry_after)
+
+
+def note_abandoned(target: Target, noted: Attempt) -> None:
+    """Write into an attempt that its caller did not wait for it."""
+    target.health.abandoned()
+    noted.failure = "cancelled"
+    if noted.cost_nano is None:
+        noted.cost_reason = "cancelled"
 
 
 def failure_of(error: TransportError) -> Failure:
@@ -125,16 +135,17 @@ async def _unary(call: Call, target: Target, noted: Attempt, began: float) -> Un
     if response.status != 200:
         return _refused(call, target, noted, response, body)
     answer = call.endpoint.dialect.answer(body)
-    noted.reported_model = answer.reported_model
+    reported = answer.reported_model[:NAME_LENGTH]
+    noted.reported_model = reported
     price(noted, target, answer.usage)
     if answer.failure is not None:
         return Failed(answer.failure)
     record = call.record
     record.usage = answer.usage
-    record.finish_reason = answer.finish_reason
-    record.reported_model = answer.reported_model
-    if answer.reported_model != target.spec.model:
-        record.drift = target.drifted(answer.reported_model)
+    record.finish_reason = answer.finish_reason[:NAME_LENGTH]
+    record.reported_model = reported
+    if reported != target.spec.model:
+        record.drift = target.drifted(reported)
     return Unary(response.status, response.headers, body)
 
 
@@ -160,19 +171,21 @@ async def _stream(call: Call, target: Target, noted: Attempt, began: float) -> O
             held += reader.feed(data)
             if reader.failure is not None or len(held) > PREAMBLE_BYTES:
                 break
+        if not data:
+            held += reader.rest()
         failure = reader.failure if reader.started else reader.failure or (None if held and data else reader.end())
     except TransportError:
         price(noted, target, reader.usage)
         raise
     if failure is not None and not reader.started:
         response.abort()
-        noted.reported_model = reader.reported_model
+        noted.reported_model = reader.reported_model[:NAME_LENGTH]
         price(noted, target, reader.usage)
         return Failed(failure)
     now = call.clock()
     response.expect_by(now + target.stream_deadlines.idle, Phase.idle)
     noted.first_token_us = int((now - began) * 1e6)
-    noted.reported_model = reader.reported_model
+    noted.reported_model = reader.reported_model[:NAME_LENGTH]
     return OpenStream(target, noted, response, reader, held, began)
 
 
@@ -203,10 +216,15 @@ def retry_after(response: Response) -> float | None:
         try:
             seconds = float(text) * unit
         except ValueError:
-            parsed = email.utils.parsedate_tz(text)
-            if parsed is None:
-                continue
-            seconds = email.utils.mktime_tz(parsed) - time.time()
+            seconds = _seconds_until(text)
         if math.isfinite(seconds):
             return max(seconds, 0.0)
     return None
+
+
+def _seconds_until(date: str) -> float:
+    """Seconds until an HTTP date; infinite for what is none."""
+    try:
+        return email.utils.mktime_tz(parsed) - time.time() if (parsed := email.utils.parsedate_tz(date)) else math.inf
+    except (ValueError, OverflowError):
+        return math.inf

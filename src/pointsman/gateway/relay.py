@@ -6,40 +6,44 @@ from pointsman.core.errors import GatewayError
 from pointsman.core.record import Outcome
 from pointsman.dialects.contract import Failure
 from pointsman.gateway.asgi import Send
-from pointsman.gateway.attempt import OpenStream, failure_of, note_failure
+from pointsman.gateway.attempt import NAME_LENGTH, OpenStream, failure_of, note_abandoned, note_failure
 from pointsman.gateway.call import Call
 from pointsman.gateway.respond import EVENT_STREAM, NO_CACHE, passed_on, truth_headers
 from pointsman.gateway.settle import Ledger, price, settle
 from pointsman.transport import Phase, TransportError
 
 CLOSING_SECONDS = 0.25
-"""How long a stream that has said it is complete may take to close, before its connection is given up instead."""
+"""How long a stream that has said its last word may take to close, before its connection is given up instead."""
+
+LAGGING_SECONDS = 5.0
+"""How far usage may lag behind a finish reason. The caller waits for it, because its call is not settled without."""
 
 
 async def relay(call: Call, stream: OpenStream, send: Send, ledger: Ledger) -> None:
     """Pass the stream on to its end and settle the call."""
     record = call.record
     record.status = 200
-    record.reported_model = stream.reader.reported_model
+    record.reported_model = stream.attempt.reported_model
     record.drift = stream.target.drifted(record.reported_model)
     record.first_token_us = call.since_start_us()
     ledger.opened(record)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [EVENT_STREAM, NO_CACHE, *passed_on(stream.response.headers), *truth_headers(call)],
-        }
-    )
+    headers = [EVENT_STREAM, NO_CACHE, *passed_on(stream.response.headers), *truth_headers(call)]
+    passed = False
     try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         last, failure = await _pass(call, stream, send)
+        passed = True
     finally:
+        # Whoever stopped reading in the middle must not leave the upstream talking to nobody.
+        stream.response.abort()
         _note(call, stream)
+        if not passed:
+            note_abandoned(stream.target, stream.attempt)
     call.hang_up.disarm()
     if failure is not None:
+        failure = stream.target.provider.cleaned(failure)
         note_failure(call, stream.target, stream.attempt, failure)
-        if stream.reader.failure is None:
-            last += _interrupted(call, failure)
+        last += _interrupted(call, failure)
     record.response_bytes += len(last)
     if failure is None:
         stream.target.health.success()
@@ -57,25 +61,24 @@ async def _pass(call: Call, stream: OpenStream, send: Send) -> tuple[bytes, Fail
     passing = _Passing(call, stream)
     reader, response = stream.reader, stream.response
     try:
-        while not reader.complete and reader.failure is None:
-            if passing.pending:
-                call.record.response_bytes += len(passing.pending)
-            await send({"type": "http.response.body", "body": passing.pending, "more_body": True})
-            passing.pending = b""
-            await response.pipe(passing.take)
-            if response.ended:
-                return passing.pending, reader.end()
-        if reader.failure is None:
-            response.expect_by(call.clock() + CLOSING_SECONDS, Phase.idle)
-            while data := await response.chunk():
+        while reader.failure is None:
+            if reader.complete:
+                wait = CLOSING_SECONDS if reader.done else LAGGING_SECONDS
+                response.expect_by(call.clock() + wait, Phase.idle)
+                data = await response.chunk()
                 passing.pending += reader.feed(data)
-            return passing.pending, reader.end()
+            else:
+                call.record.response_bytes += len(passing.pending)
+                await send({"type": "http.response.body", "body": passing.pending, "more_body": True})
+                passing.pending = b""
+                await response.pipe(passing.take)
+            if response.ended:
+                return passing.pending + reader.rest(), reader.end()
     except TransportError as error:
         if reader.complete and reader.usage is not None:
             return passing.pending, None
         return passing.pending, reader.end() if reader.complete else failure_of(error)
-    response.abort()
-    return stream.target.provider.redact(passing.pending), reader.failure
+    return passing.pending, reader.failure
 
 
 class _Passing:
@@ -109,7 +112,7 @@ def _note(call: Call, stream: OpenStream) -> None:
     noted.duration_us = int((call.clock() - stream.began) * 1e6)
     price(noted, stream.target, reader.usage)
     record.usage = reader.usage
-    record.finish_reason = reader.finish_reason
+    record.finish_reason = reader.finish_reason[:NAME_LENGTH]
 
 
 def _interrupted(call: Call, failure: Failure) -> bytes:

@@ -27,7 +27,7 @@ from pointsman.core.names import MODEL_ID
 from pointsman.core.policy import OnFailure, PolicySpec, WorkflowSpec
 from pointsman.core.record import RouteKind
 from pointsman.core.target import ApprovalState, TargetSpec
-from pointsman.dialects.contract import Dialect
+from pointsman.dialects.contract import Dialect, Failure
 from pointsman.providers.contract import Family
 from pointsman.providers.credentials import CredentialError, resolve_credential
 from pointsman.providers.families import FAMILIES
@@ -62,7 +62,10 @@ class Provider:
 
     def __init__(self, spec: ProviderSpec, env: Mapping[str, str]) -> None:
         self.spec = spec
-        self.family: Family = FAMILIES[spec.family]
+        family = FAMILIES.get(spec.family)
+        if family is None:
+            raise LinkError(f"provider {spec.name}: this version knows no family {spec.family!r}")
+        self.family: Family = family
         proxy = spec.proxy
         try:
             endpoint, self.base_path = Endpoint.parse(spec.base_url, ca_file=spec.ca_file, proxy=proxy)
@@ -90,6 +93,13 @@ class Provider:
         if secret is None:
             return text
         return text.replace(secret.encode(), b"[redacted]")
+
+    def cleaned(self, failure: Failure) -> Failure:
+        """`failure` without this provider's secret in what the upstream said."""
+        secret = self._secret
+        if secret is None or secret not in failure.detail:
+            return failure
+        return msgspec.structs.replace(failure, detail=failure.detail.replace(secret, "[redacted]"))
 
     def head(self, upstream_path: str, model: str, accept: str) -> bytes:
         """Request line and headers up to the value of content-length, which is appended per call."""
@@ -242,6 +252,15 @@ class Runtime:
 
     def link(self) -> Iterator[None]:
         """Make everything ready, a step at a time so that calls can be served in between. Raises LinkError."""
+        try:
+            yield from self._link()
+        except LinkError:
+            raise
+        except (LookupError, ValueError) as error:
+            # The compiler has proved that this cannot happen; a document from elsewhere may still say it.
+            raise LinkError(f"the revision refers to what it does not have: {error!r}") from error
+
+    def _link(self) -> Iterator[None]:
         document = self._document
         if document is None:
             return
@@ -249,6 +268,8 @@ class Runtime:
             self._add_target(spec)
             if count % 100 == 99:
                 yield
+        if self._unregistered is not None and self._unregistered.provider not in self.providers:
+            raise LinkError(f"unregistered: no provider {self._unregistered.provider}")
         plans = {spec.name: spec for spec in document.policies}
         for alias in document.aliases:
             self._add_single(RouteKind.ALIAS, alias.name, alias.target)

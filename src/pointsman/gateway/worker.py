@@ -73,6 +73,9 @@ class Worker:
             timeout_graceful_shutdown=int(grace),
         )
         server = _Server(config)
+        # Callers who come before the revision is linked wait for a moment; they need not be refused.
+        with contextlib.suppress(OSError):  # the watcher, which begins now, meets it again and says so
+            await self._watcher.look()
         chores = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._chores(server))]
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
@@ -93,14 +96,14 @@ class Worker:
     async def _chores(self, server: uvicorn.Server) -> None:
         """Once a second: sync the spool, retry what the disk refused, say what this worker serves."""
         loop = asyncio.get_running_loop()
-        reported = 0
+        reported = (0, "")
         since = 0.0
         while True:
             runtime = self.app.runtime
-            revision = runtime.revision if runtime is not None else 0
+            news = (runtime.revision if runtime is not None else 0, self._watcher.problem)
             now = loop.time()
-            if revision != reported or now - since >= STATUS_SECONDS:
-                reported, since = revision, now
+            if news != reported or now - since >= STATUS_SECONDS:
+                reported, since = news, now
                 close_idle(list(server.server_state.connections), now)
                 try:
                     self._ledger.flush()
