@@ -38,9 +38,9 @@ $(VENV)/.local: requirements/local.txt $(VENV)/.run
 demo: $(VENV)/.dev $(VENV)/.local ## Real calls through a gateway to a real local model; ARGS=--exit leaves afterwards
 	@$(BIN)/pointsman demo $(ARGS)
 
-# Two workers, since that is what the smallest CI machine has; loadgroup keeps tests of one heavy fixture together.
+# Two workers, since that is what the smallest CI machine has; a file stays on one, so that its heavy fixtures start once.
 test: $(VENV)/.dev $(VENV)/.local ## All tests; ARGS go to pytest (ARGS="-n 0 tests/core" for one room in one process)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, strict types, rules of the house, docs contract; the same here and in CI
 	@$(BIN)/ruff format --check .

@@ -142,6 +142,7 @@ def local_model(folder: Path) -> Iterator[str]:
     """The real local model; gives its base URL."""
     port = free_port()
     log = folder / "local-model.log"
-    with running([POINTSMAN, "local-model", "--port", str(port)], log) as process:
+    # One thread: several spin for one another when the machine is busy, and take ten times as long.
+    with running([POINTSMAN, "local-model", "--port", str(port), "--threads", "1"], log) as process:
         wait_until_answering(f"http://127.0.0.1:{port}/health", process, log)
         yield f"http://127.0.0.1:{port}/v1"

@@ -102,14 +102,12 @@ def with_real_model(real: Gateway) -> dict[str, str | None]:
 
 
 @pytest.mark.service("node")
-@pytest.mark.xdist_group("clients")
 @pytest.mark.parametrize("case", SIMULATED)
 def test_node_with_simulated_providers(simulated: dict[str, str | None], case: str) -> None:
     assert simulated[case] is None
 
 
 @pytest.mark.service("node")
-@pytest.mark.xdist_group("local_model")
 @pytest.mark.parametrize("case", ANYWHERE)
 def test_node_with_a_real_model(with_real_model: dict[str, str | None], case: str) -> None:
     assert with_real_model[case] is None

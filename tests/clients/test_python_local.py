@@ -14,8 +14,6 @@ from pydantic import BaseModel
 from pointsman.testing.local_model import MODEL
 from tests.clients.harness import KEY, Gateway
 
-pytestmark = pytest.mark.xdist_group("local_model")
-
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the capital of France?"}]
 
 
