@@ -100,7 +100,7 @@ class Child:
         now = time.monotonic()
         if self._process is None:
             if now >= self._restart_at:
-                self.start()
+                self._start_again(now, say)
             return None
         code = self._process.poll()
         if code is None:
@@ -114,6 +114,14 @@ class Child:
         self._restart_at = now + self._pause
         say(f"{self.name} ended ({_ending(code)}); starting it again in {self._pause:.1f} s")
         return None
+
+    def _start_again(self, now: float, say: Callable[[str], None]) -> None:
+        try:
+            self.start()
+        except OSError as error:
+            # No memory or no process to be had at this moment: what runs goes on running.
+            say(f"{self.name} cannot be started now ({error.strerror}); trying again in {LONGEST_RESTART:.0f} s")
+            self._restart_at = now + LONGEST_RESTART
 
     def signal(self, number: int) -> None:
         """Send a signal, if the process runs."""
@@ -136,9 +144,10 @@ def _ending(code: int) -> str:
 
 
 def say(text: str) -> None:
-    """A line for the operator."""
-    sys.stderr.write(f"pointsman: {text}\n")
-    sys.stderr.flush()
+    """A line for the operator. One that nobody reads any more (a closed pipe, a full disk) must not end what serves."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"pointsman: {text}\n")
+        sys.stderr.flush()
 
 
 def bind(host: str, port: int, count: int) -> list[socket.socket]:

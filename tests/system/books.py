@@ -57,6 +57,7 @@ def prove(served: Served, answers: list[Answer]) -> dict[str, Row]:
     settle(served, answers)
     stored = rows(served)
     known = [answer for answer in answers if answer.call_id]
+    assert [(a.status, a.body) for a in answers if a.whole and not a.call_id] == []
     assert len({answer.call_id for answer in known}) == len(known), "two answers had the same call id"
     wrong = [(a.call_id, a.status, a.events, stored[a.call_id]) for a in known if not _agrees(a, stored[a.call_id])]
     assert not wrong, wrong
