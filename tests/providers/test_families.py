@@ -8,6 +8,8 @@ from pointsman.core.document import ProviderSpec
 from pointsman.dialects import openai_chat, openai_embeddings
 from pointsman.providers import openai
 from pointsman.providers.families import FAMILIES
+from pointsman.registry import families as in_files
+from tests.docs.pages import REFERENCE
 
 DIALECTS = {openai_chat.name, openai_embeddings.name}
 PROVIDER = ProviderSpec("p", "openai", "https://example.test/v1")
@@ -47,3 +49,12 @@ def test_the_path_is_the_base_followed_by_the_apis_own(base: str, path: str) -> 
 
 def test_the_secret_is_a_bearer_token() -> None:
     assert openai.auth_headers("sk-1") == [("authorization", "Bearer sk-1")]
+
+
+def test_a_registry_file_may_name_these_families_and_no_others() -> None:
+    """What compiles can be called; the reference says which there are."""
+    assert set(in_files.FAMILIES) == set(FAMILIES)
+    assert not set(in_files.LATER_FAMILIES) & set(FAMILIES)
+    said = (REFERENCE / "registry-file.md").read_text(encoding="utf-8")
+    row = next(line for line in said.splitlines() if line.startswith("| `family` |"))
+    assert {name for name in FAMILIES if f"`{name}`" in row} == set(FAMILIES)
