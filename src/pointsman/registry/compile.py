@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -45,16 +44,15 @@ def compile_registry(
     document: Document | None = None
     facts: dict[str, dict[str, Fact]] = {}
     words = ""
-    with _collector_paused():
-        with contextlib.suppress(Unreadable):
-            words = decode(text, findings)
-            suggest = Suggest()
-            file = shape(read(words, findings), findings, suggest)
-            document, facts = Builder(file, findings, suggest, catalog, today, env).build()
-            midnight = datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp()
-            Interlock(document, findings, midnight).check()
-        problems = _placed(findings.problems, words, source)
-        warnings = _placed(findings.warnings, words, source)
+    with contextlib.suppress(Unreadable):
+        words = decode(text, findings)
+        suggest = Suggest()
+        file = shape(read(words, findings), findings, suggest)
+        document, facts = Builder(file, findings, suggest, catalog, today, env).build()
+        midnight = datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp()
+        Interlock(document, findings, midnight).check()
+    problems = _placed(findings.problems, words, source)
+    warnings = _placed(findings.warnings, words, source)
     if problems or document is None:
         raise RegistryInvalid(problems, warnings)
     return Compiled(document, facts, warnings)
@@ -73,15 +71,3 @@ def _placed(found: list[Found], words: str, source: str) -> tuple[Problem, ...]:
             line, column = len(lines), len(lines[-1]) + 1
         problems.append(Problem(one.code, one.message, one.mend, dotted(one.path), source, line, column))
     return tuple(sorted(set(problems), key=lambda p: (p.line, p.column, p.code, p.message)))
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A registry is millions of small objects that all stay: looking through them for garbage triples the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
