@@ -14,7 +14,7 @@ import uvloop
 
 from pointsman.core.places import Places
 from pointsman.core.record import CallRecord, Outcome
-from pointsman.gateway import receive, server
+from pointsman.gateway import receive, server, settle
 from pointsman.gateway.worker import Worker
 from pointsman.telemetry.spool import read_frames
 from tests.gateway import scripted as s
@@ -81,6 +81,18 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inside]
         publish(places, document(provider("up", upstream.base_url), target("up:good"), target("up:flood")), 1)
         with Inside(places) as running:
             yield running
+
+
+def test_a_call_whose_record_could_not_be_kept_is_refused(gateway: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle, "BACKLOG", 0)
+    with calling(gateway.port) as caller:
+        caller.send(request(chat("up:good")))
+        reply = caller.response()
+        assert (reply.status, reply.code) == (503, "record_unavailable")
+        assert (reply.headers["retry-after"], reply.headers["x-should-retry"]) == ("5", "true")
+        monkeypatch.undo()
+        caller.send(request(chat("up:good")))
+        assert caller.response().status == 200
 
 
 def test_a_connection_that_says_nothing_is_closed(gateway: Inside) -> None:

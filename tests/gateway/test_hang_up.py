@@ -15,7 +15,7 @@ from pointsman.core.record import CallRecord, Outcome
 from pointsman.testing.simulator import RecordedRequest, Settings, SimulatorThread
 from tests.gateway import scripted as s
 from tests.gateway.registry import document, provider, target
-from tests.gateway.wire import calling, chat, request
+from tests.gateway.wire import Caller, calling, chat, request
 from tests.gateway.worker import Worker, until, worker
 
 AT_ONCE = 0.1
@@ -187,6 +187,19 @@ def test_whenever_a_caller_leaves_there_is_one_record(gateway: Worker, sim: Simu
     time.sleep(0.05)
     everything = [record.call_id for record in gateway.records()]
     assert len(everything) == len(set(everything)), "no call is recorded twice"
+    until(lambda: gateway.metric("pointsman_in_flight") == 0)
+
+
+def test_callers_that_left_leave_no_connection_behind(gateway: Worker, sim: SimulatorThread) -> None:
+    text = uuid.uuid4().hex
+    callers = [Caller(gateway.port) for _ in range(30)]
+    for place, caller in enumerate(callers):
+        caller.send(request(chat("sim:hang-mid" if place % 2 else "sim:slow", text, stream=True)))
+    until(lambda: len([r for r in sim.requests if text.encode() in r.body]) == 30)
+    open_before = sim.call(lambda: len(sim.simulator.connections))
+    for caller in callers:
+        caller.close()
+    until(lambda: sim.call(lambda: len(sim.simulator.connections)) <= open_before - 30)
     until(lambda: gateway.metric("pointsman_in_flight") == 0)
 
 

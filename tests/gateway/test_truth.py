@@ -189,7 +189,7 @@ def test_a_callers_task_and_trace_are_kept_within_bounds(gateway: Worker) -> Non
     assert record.traceparent == trace
 
 
-@pytest.mark.parametrize("huge", [2**63, 2**70, 10**300])
+@pytest.mark.parametrize("huge", [2**63, 2**70, 10**300], ids=["2**63", "2**70", "10**300"])
 def test_a_limit_beyond_all_machines_is_answered_and_recorded(gateway: Worker, huge: int) -> None:
     reply = gateway.ask(chat("support-answer", max_tokens=huge))
     assert told(gateway, reply).outcome is Outcome.REFUSED
