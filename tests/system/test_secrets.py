@@ -54,11 +54,16 @@ def exercise(served: Served, config: dict[str, Any], provider: SimulatorThread) 
     said = [str(answer.headers) + answer.body.decode() for answer in answers]
     commands = [("status",), ("calls",), ("coverage",), ("report", PREMIUM), ("apply", str(served.config))]
     commands += [("explain", answer.call_id) for answer in answers[-2:]]
-    served.edit({**config, "aliases": {"broken": "main:nothing"}})
+    # What careless people write: secrets where their hash or a reference to them belongs.
+    careless = {**config["providers"], "main": {**config["providers"]["main"], "credential": CREDENTIAL}}
+    served.edit({**config, "providers": careless, "keys": [{"name": "careless", "hash": KEY}]})
     for words in commands:
         for more in ((), ("--json",)):
             done = served.run(*words, *where, *more)
             said += [done.stdout, done.stderr]
+    checked = served.run("check", str(served.config))
+    assert checked.returncode == 1
+    said += [checked.stdout, checked.stderr]
     token = served.token or served.places.admin_token.read_text().strip()
     paths = [*GETS, f"report/targets/{PREMIUM}", *(f"calls/{answer.call_id}/explain" for answer in answers)]
     for path in paths:

@@ -5,6 +5,7 @@ revisions/<number>.jsonl   the published document of that revision (core.documen
 spool/<writer>-<n>.spool   call records on their way to the store (telemetry.spool)
 workers/<worker>.json      JSON `WorkerStatus`: what each gateway worker serves now, with its counters
 pointsman.db               the store, unless POINTSMAN_DATABASE_URL says otherwise
+serve.lock, control.lock   held by the one supervisor and the one control process of this directory
 admin-token                the admin token, made at first start unless POINTSMAN_ADMIN_TOKEN is set (mode 0600)
 """
 

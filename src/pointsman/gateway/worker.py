@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
@@ -70,7 +71,7 @@ class Worker:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=int(grace),
+            timeout_graceful_shutdown=math.ceil(grace),
         )
         server = _Server(config)
         # Callers who come before the revision is linked wait for a moment; they need not be refused.
