@@ -290,6 +290,12 @@ RAW: dict[str, s.Script] = {
     "no-usage": s.saying(s.answer(200, s.completion(usage=None))),
     "long-name": s.saying(s.answer(200, s.completion(model="m" * 100_000))),
     "odd-name": s.saying(s.answer(200, s.completion(model="m\r\nx-evil: 1\u00e9\u0000"))),
+    "shouting-done": lambda connection, _: connection.sendall(
+        s.STREAM_HEAD.replace(b"text/event-stream", b"Text/Event-Stream;charset=UTF-8")
+        + b"".join(s.chunk(part) for part in (s.event("a"), s.event(finish="stop"), s.DONE))
+        + s.LAST_CHUNK
+    ),
+    "crlf-done": s.streaming(*(p.replace(b"\n", b"\r\n") for p in (s.event("a"), s.event(finish="stop"), s.DONE))),
     "finishes-without-done": s.streaming(s.event("a"), s.event(finish="stop"), s.event(usage=s.USAGE)),
     "done-without-blank-line": s.streaming(s.event("a"), s.event(finish="stop"), b"data: [DONE]"),
     "done-only": s.streaming(s.event("a"), s.DONE),
@@ -390,11 +396,18 @@ def test_a_name_that_no_header_can_hold_breaks_neither_answer_nor_record(raw: Wo
 
 @pytest.mark.parametrize(
     "model",
-    ["finishes-without-done", "done-without-blank-line", "done-only", "done-only-without-blank-line"],
+    [
+        "finishes-without-done",
+        "done-without-blank-line",
+        "done-only",
+        "done-only-without-blank-line",
+        "shouting-done",
+        "crlf-done",
+    ],
 )
 def test_a_stream_that_says_it_is_finished_in_any_way_is_an_answer(raw: Worker, model: str) -> None:
     reply = raw.ask(chat(f"raw:{model}", stream=True))
     record = raw.record(reply.call_id)
     assert record.outcome is Outcome.OK
     assert said(events(reply.body)) == "a"
-    assert (events(reply.body)[-1] == "[DONE]") == ("done" in model.split("-", maxsplit=1)[0])
+    assert (events(reply.body)[-1] == "[DONE]") == (model != "finishes-without-done")

@@ -112,7 +112,7 @@ def note_abandoned(target: Target, noted: Attempt) -> None:
 def failure_of(error: TransportError) -> Failure:
     """The transport's error in the words that routing uses."""
     detail = f"{error} ({error.phase})" if error.phase is not None else str(error)
-    return Failure(_KIND_OF[error.kind], detail)
+    return Failure(_KIND_OF[error.kind], detail, spent=error.phase is Phase.total)
 
 
 async def _send(call: Call, target: Target, deadlines: Deadlines) -> Response:
@@ -156,7 +156,7 @@ async def _stream(call: Call, target: Target, noted: Attempt, began: float) -> O
     kind = response.header(b"content-type") or b""
     if response.status != 200:
         return _refused(call, target, noted, response, await response.read())
-    if not kind.startswith(b"text/event-stream"):
+    if not kind.lower().startswith(b"text/event-stream"):
         return _not_a_stream(call, await response.read(), kind)
     incoming = call.incoming
     reader = call.endpoint.dialect.stream_reader(hide_usage=target.inject_usage and not incoming.wants_usage)
