@@ -31,12 +31,14 @@ class Incoming(msgspec.Struct):
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why an upstream call is not an answer. `retry_after` is in seconds; `client_error` means that the upstream's own
-    error body describes the caller's mistake and may be passed on."""
+    error body describes the caller's mistake and may be passed on. `spent` means that the target has had all the time
+    an attempt may take: trying it again would only take as long again."""
 
     kind: FailureKind
     detail: str = ""
     retry_after: float | None = None
     client_error: bool = False
+    spent: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
