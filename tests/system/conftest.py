@@ -20,5 +20,5 @@ def slow_streams() -> Iterator[SimulatorThread]:
 @pytest.fixture(scope="module")
 def broken() -> Iterator[SimulatorThread]:
     """A provider that fails always."""
-    with SimulatorThread("server_error:503", settings=Settings(name="broken", keep=10)) as simulator:
+    with SimulatorThread("server_error:500", settings=Settings(name="broken", keep=10)) as simulator:
         yield simulator

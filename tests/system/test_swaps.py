@@ -20,7 +20,7 @@ from tests.system.registry import KEY, NARROW_KEY, chat, registry
 from tests.system.stage import Served, serving, until
 
 SWAPS = 100
-BY_FILE = 8
+BY_FILE = 5
 """So many of the swaps go by the watched file, which is looked at twice a second."""
 
 
