@@ -25,6 +25,9 @@ import msgspec
 from pointsman.core.places import Places, WorkerStatus
 from pointsman.gateway.settings import SettingError, settings_from
 
+PRIVATE = 0o077
+"""Records, key hashes and registry texts are for their owner's eyes only: the mask of every file that is made."""
+
 BACKLOG = 2048
 POLL_SECONDS = 0.05
 RESTART_SECONDS = 0.2
@@ -360,6 +363,7 @@ def serve(options: Options) -> int:
     """Serve until told to stop. Gives the exit code. Raises ServeError."""
     _check(options)
     places = Places(options.data_dir)
+    os.umask(PRIVATE)
     try:
         places.make()
     except OSError as error:

@@ -258,3 +258,26 @@ def test_what_is_no_request_is_refused_with_a_mend(sent: bytes, code: str, param
 def test_fields_that_nobody_here_knows_pass() -> None:
     sent = body(unheard_of={"a": [1, 2.5, None]}, seed=10**40)
     assert openai_chat.read(sent).body is sent
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","Model":"b","messages":[]}',
+        b'{"MODEL":"b","model":"a","messages":[]}',
+        b'{"model":"a","models":["b"],"messages":[]}',
+        b'{"model":"a","\\u004dodel":"b","messages":[]}',
+    ],
+)
+def test_a_body_that_could_choose_another_model_upstream_is_refused(body: bytes) -> None:
+    """Upstreams that read keys without regard to case, or take a list of models, must not get round the decision."""
+    with pytest.raises(GatewayError) as caught:
+        openai_chat.read(body)
+    assert caught.value.code == "invalid_request"
+    assert "another model" in caught.value.message
+
+
+def test_the_word_model_elsewhere_in_a_body_is_no_second_model() -> None:
+    text = b'"messages":[{"role":"user","content":"say \\"model\\""}]'
+    body = b'{"model":"a",' + text + b',"metadata":{"model":"x"},"user":"Model"}'
+    assert openai_chat.read(body).model == "a"

@@ -20,6 +20,7 @@ from pointsman.core.usage import Usage
 from pointsman.dialects import openai_chat, sse
 from tests.dialects.recordings import recorded
 
+ASKED = openai_chat.read(b'{"model":"m","messages":[],"stream":true}')
 BROKEN = FailureKind.SERVER_ERROR
 NULL_USAGE = ',"usage":null'
 
@@ -37,7 +38,7 @@ class Told(msgspec.Struct):
 
 def follow(pieces: Iterable[bytes], *, hide: bool) -> tuple[bytes, Told]:
     """Feed a stream piece by piece, as the gateway does: what the client gets, and what the reader has understood."""
-    reader = openai_chat.stream_reader(hide_usage=hide)
+    reader = openai_chat.stream_reader(ASKED, hide_usage=hide)
     out = b""
     for piece in pieces:
         out += reader.feed(piece)
@@ -342,16 +343,16 @@ def test_any_stream_cut_anywhere_is_read_as_if_it_came_event_by_event(
 
 
 def test_content_passes_without_being_parsed_once_it_flows() -> None:
-    """Where parsing is skipped, even what is no JSON passes: nothing is copied, nothing decoded."""
-    reader = openai_chat.stream_reader(hide_usage=False)
+    """Where parsing is skipped, even what is no JSON passes if it ends like it: nothing is copied, nothing decoded."""
+    reader = openai_chat.stream_reader(ASKED, hide_usage=False)
     reader.feed(word("a"))
-    packet = b"data: not json\n\n" + word("b")
+    packet = b"data: {not json}\n\n" + word("b")
     assert reader.feed(packet) is packet
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"5", b'"x"', b"null", b"\xff", b"[" * 100_000, b'{"choices":5}'])
 def test_what_is_no_chunk_is_a_failure(data: bytes) -> None:
-    reader = openai_chat.stream_reader(hide_usage=False)
+    reader = openai_chat.stream_reader(ASKED, hide_usage=False)
     reader.feed(b"data: " + data + b"\n\n")
     failure = reader.end()
     assert failure is not None
@@ -360,7 +361,7 @@ def test_what_is_no_chunk_is_a_failure(data: bytes) -> None:
 
 def test_an_event_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT", 1000)
-    reader = openai_chat.stream_reader(hide_usage=False)
+    reader = openai_chat.stream_reader(ASKED, hide_usage=False)
     assert reader.feed(b"data: " + b"x" * 2000) == b""
     failure = reader.end()
     assert failure is not None
@@ -396,7 +397,7 @@ def test_an_error_inside_a_stream_tells_its_kind(error: Any, kind: FailureKind) 
 
 
 def test_started_is_told_with_the_first_token_and_not_before() -> None:
-    reader = openai_chat.stream_reader(hide_usage=False)
+    reader = openai_chat.stream_reader(ASKED, hide_usage=False)
     reader.feed(b": wait\n\n" + HELLO + word("a")[:-1])
     assert not reader.started
     reader.feed(b"\n")

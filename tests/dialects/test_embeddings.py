@@ -119,4 +119,4 @@ def test_every_recorded_answer_is_one_and_its_usage_is_known() -> None:
 
 def test_embeddings_do_not_stream() -> None:
     with pytest.raises(GatewayError, match="cannot be streamed"):
-        openai_embeddings.stream_reader(hide_usage=False)
+        openai_embeddings.stream_reader(openai_embeddings.read(b'{"model":"m","input":"x"}'), hide_usage=False)

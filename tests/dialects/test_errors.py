@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import httpx2
 import openai
@@ -59,24 +60,28 @@ def test_a_status_tells_the_kind(status: int, kind: FailureKind, client: bool, b
             {"code": "context_length_exceeded", "message": "m"},
             K.CONTEXT_EXCEEDED,
             True,
-            "context_length_exceeded: m",
+            "context_length_exceeded",
         ),
-        (400, {"code": "content_filter", "message": "m"}, K.CONTENT_FILTERED, True, "content_filter: m"),
-        (400, {"code": "content_policy_violation"}, K.CONTENT_FILTERED, True, "content_policy_violation: "),
-        (400, {"type": "invalid_request_error", "message": "m"}, K.INVALID_REQUEST, True, "invalid_request_error: m"),
-        (401, {"code": "invalid_api_key", "message": "m"}, K.AUTH, False, "invalid_api_key: m"),
-        (404, {"code": "model_not_found", "message": "m"}, K.NOT_FOUND, False, "model_not_found: m"),
-        (429, {"code": "insufficient_quota", "message": "m"}, K.RATE_LIMITED, False, "insufficient_quota: m"),
-        (429, {"code": 429, "message": "m"}, K.RATE_LIMITED, False, "429: m"),
-        (500, {"type": "server_error", "message": "m"}, K.SERVER_ERROR, False, "server_error: m"),
-        (500, {"type": "overloaded_error", "message": "m"}, K.OVERLOADED, False, "overloaded_error: m"),
+        (400, {"code": "content_filter", "message": "m"}, K.CONTENT_FILTERED, True, "content_filter"),
+        (400, {"code": "content_policy_violation"}, K.CONTENT_FILTERED, True, "content_policy_violation"),
+        (400, {"type": "invalid_request_error", "message": "m"}, K.INVALID_REQUEST, True, "invalid_request_error"),
+        (401, {"code": "invalid_api_key", "message": "m"}, K.AUTH, False, "invalid_api_key"),
+        (404, {"code": "model_not_found", "message": "m"}, K.NOT_FOUND, False, "model_not_found"),
+        (429, {"code": "insufficient_quota", "message": "m"}, K.RATE_LIMITED, False, "insufficient_quota"),
+        (429, {"code": 429, "message": "m"}, K.RATE_LIMITED, False, "429"),
+        (500, {"type": "server_error", "message": "m"}, K.SERVER_ERROR, False, "server_error"),
+        (500, {"type": "overloaded_error", "message": "m"}, K.OVERLOADED, False, "overloaded_error"),
         (500, {"message": None, "code": None, "type": None}, K.SERVER_ERROR, False, ""),
-        (500, "in words", K.SERVER_ERROR, False, "in words"),
+        (500, "in words", K.SERVER_ERROR, False, ""),
     ],
 )
-def test_a_code_tells_more(status: int, error: object, kind: FailureKind, client: bool, detail: str) -> None:
+def test_a_code_tells_more(
+    status: int, error: str | dict[str, Any], kind: FailureKind, client: bool, detail: str
+) -> None:
     failure = openai_chat.failure(status, json.dumps({"error": error}).encode(), None)
-    assert (failure.kind, failure.client_error, failure.detail) == (kind, client, detail)
+    expected = f"status {status}, {detail}" if detail else f"status {status}"
+    assert (failure.kind, failure.client_error, failure.detail) == (kind, client, expected)
+    assert failure.said == (error if isinstance(error, str) else (error.get("message") or ""))
 
 
 @pytest.mark.parametrize(
@@ -95,14 +100,17 @@ def test_a_code_tells_more(status: int, error: object, kind: FailureKind, client
     ],
 )
 def test_other_shapes_are_told_as_they_are(body: bytes, detail: str) -> None:
-    assert openai_chat.failure(500, body, None).detail == detail
+    """The words go to the caller; on record is only the status, for the words may quote what was asked."""
+    failure = openai_chat.failure(500, body, None)
+    assert (failure.said, failure.detail) == (detail, "status 500")
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"x" * 10**6, b'{"error":{"code":' + b"9" * 9000 + b"}}"])
 def test_hostile_bodies_cost_little_and_break_nothing(body: bytes) -> None:
     failure = openai_chat.failure(502, body, None)
     assert failure.kind is K.SERVER_ERROR
-    assert len(failure.detail) <= 300
+    assert len(failure.said) <= 300
+    assert len(failure.detail) <= 100
 
 
 def test_every_recorded_error_has_a_sensible_kind() -> None:

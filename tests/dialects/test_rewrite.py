@@ -31,7 +31,7 @@ def rewritten(body: bytes, model: str = "new", *, inject: bool = False) -> bytes
             b'{"messages":["\\"model\\":\\"old\\""],"model":"old"}',
             b'{"messages":["\\"model\\":\\"old\\""],"model":"new"}',
         ),
-        (b'{"messages":[],"models":["model"," model "],"x":1.0e5,"model":"old"}', None),
+        (b'{"messages":[],"tags":["model"," model "],"x":1.0e5,"model":"old"}', None),
         (b'{"metadata":{"model":"old"},"model":"old","messages":[]}', None),
         (b'{"model":"old","metadata":{"model":"old"},"messages":[]}', None),
         (b'{"x":"model","model":"old","messages":[]}', None),

@@ -68,7 +68,7 @@ def gateway(upstream: s.Scripted, tmp_path_factory: pytest.TempPathFactory) -> I
     special = {
         "economy": target("up:economy", tier=Tier.ECONOMY),
         "spare": target("up:spare", participates=(Flow.FALLBACK,)),
-        "wait-deadline": target("up:wait-deadline", timeouts=Timeouts(2, 1, 1, 1.0)),
+        "wait-deadline": target("up:wait-deadline", timeouts=Timeouts(2, 1, 1, 0.6)),
     }
     parts = document(
         provider("up", upstream.base_url),

@@ -17,7 +17,7 @@ class Incoming(msgspec.Struct):
 
     `body` stays the bytes that came. `wants_usage` says whether the client asked for usage in a stream;
     `has_stream_options` whether the body says anything about it. `escaped` is set when the text has escapes that could
-    spell a key in another way than its plain letters.
+    spell a key in another way than its plain letters. `choices` is how many answers were asked for.
     """
 
     model: str
@@ -27,18 +27,27 @@ class Incoming(msgspec.Struct):
     wants_usage: bool = False
     has_stream_options: bool = False
     escaped: bool = False
+    choices: int = 1
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
-    """Why an upstream call is not an answer. `retry_after` is in seconds; `client_error` means that the upstream's own
-    error body describes the caller's mistake and may be passed on. `spent` means that the target has had all the time
-    an attempt may take: trying it again would only take as long again."""
+    """Why an upstream call is not an answer.
+
+    detail        ours, or a code of the upstream: what goes on record
+    said          the upstream's own words: for the caller only, since they may quote the request
+    retry_after   seconds
+    client_error  the upstream's error body describes the caller's mistake and may be passed on
+    spent         the target has had all the time an attempt may take: trying it again would take as long again
+    local         a limit of our own stood in the way, which says nothing about the target
+    """
 
     kind: FailureKind
     detail: str = ""
     retry_after: float | None = None
     client_error: bool = False
     spent: bool = False
+    local: bool = False
+    said: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -95,8 +104,11 @@ class Dialect(Protocol):
     def failure(self, status: int, body: bytes, retry_after: float | None) -> Failure:
         """Read an upstream error."""
 
-    def stream_reader(self, *, hide_usage: bool) -> StreamReader:
-        """A reader for one stream. `hide_usage` removes the usage that the gateway asked for and the client did not."""
+    def stream_reader(self, request: Incoming, *, hide_usage: bool) -> StreamReader:
+        """A reader for the stream that answers `request`.
+
+        `hide_usage` removes the usage that the gateway asked for and the client did not.
+        """
 
     def error(self, error: GatewayError, call_id: str) -> bytes:
         """An error body in this dialect."""

@@ -20,6 +20,7 @@ from pointsman.dialects.openai_read import (
     BACKSLASH,
     CHARACTERS_PER_TOKEN,
     decode_request,
+    refuse_other_models,
     says_something,
     text_size,
 )
@@ -53,6 +54,7 @@ class _Head(msgspec.Struct):
     response_format: _ResponseFormat | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    n: int | None = None
     modalities: list[str] | None = None
     reasoning_effort: str | None = None
 
@@ -98,6 +100,7 @@ _PART_MARK = b'"type"'
 def read(body: bytes) -> Incoming:
     """Understand a chat request. Raises GatewayError."""
     head = decode_request(_HEAD, body)
+    refuse_other_models(body)
     if memoryview(head.messages)[0] != _ARRAY:
         raise GatewayError("invalid_request", "The field `messages` must be an array.", param="messages")
     needs = 0
@@ -127,6 +130,7 @@ def read(body: bytes) -> Incoming:
         wants_usage=isinstance(options, _StreamOptions) and bool(options.include_usage),
         has_stream_options=has_options,
         escaped=escaped,
+        choices=head.n or 1,
     )
 
 
@@ -221,9 +225,9 @@ def failure(status: int, body: bytes, retry_after: float | None) -> Failure:
     return read_failure(status, body, retry_after)
 
 
-def stream_reader(*, hide_usage: bool) -> ChatStreamReader:
+def stream_reader(request: Incoming, *, hide_usage: bool) -> ChatStreamReader:
     """A reader for one stream of chat completion chunks."""
-    return ChatStreamReader(hide_usage=hide_usage)
+    return ChatStreamReader(hide_usage=hide_usage, several=request.choices > 1)
 
 
 def error(error: GatewayError, call_id: str) -> bytes:

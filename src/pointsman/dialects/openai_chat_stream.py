@@ -22,6 +22,7 @@ _NULL_USAGE = b',"usage":null'
 
 class _Choice(msgspec.Struct):
     delta: dict[str, msgspec.Raw] | None = None
+    index: int = 0
     finish_reason: str | None = None
     text: str | None = None
 
@@ -41,7 +42,9 @@ class ChatStreamReader:
 
     __slots__ = (
         "_hide_usage",
+        "_several",
         "_splitter",
+        "_unfinished",
         "complete",
         "done",
         "failure",
@@ -51,8 +54,10 @@ class ChatStreamReader:
         "usage",
     )
 
-    def __init__(self, *, hide_usage: bool) -> None:
+    def __init__(self, *, hide_usage: bool, several: bool = False) -> None:
         self._hide_usage = hide_usage
+        self._several = several
+        self._unfinished: set[int] = set()
         self._splitter = EventSplitter()
         self.started = False
         self.complete = False
@@ -64,8 +69,8 @@ class ChatStreamReader:
 
     def feed(self, data: bytes) -> bytes:
         """See the contract."""
-        passing = self.started and self.reported_model and not self.complete
-        if passing and not self._splitter.tail and data.endswith(b"}\n\n"):
+        passing = self.started and self.reported_model and not self.complete and not self._several
+        if passing and not self._splitter.pieces and data.endswith(b"}\n\n") and _whole_objects(data):
             if self._hide_usage:
                 data = data.replace(_NULL_USAGE, b"")
                 plain = b'"usage"' not in data
@@ -87,7 +92,8 @@ class ChatStreamReader:
 
     def rest(self) -> bytes:
         """See the contract."""
-        left, self._splitter.tail = self._splitter.tail, b""
+        left = self._splitter.tail
+        self._splitter.pieces.clear()
         return self._event(left) if event_data(left).strip() == b"[DONE]" else b""
 
     def end(self) -> Failure | None:
@@ -113,6 +119,9 @@ class ChatStreamReader:
         try:
             chunk = _read_chunk(data)
         except (msgspec.MsgspecError, RecursionError) as error:
+            if self.started and data.startswith(b"{") and data.endswith(b"}"):
+                # Odd text (half of a surrogate pair, say) would have passed unread had it come in one piece.
+                return event
             self.failure = Failure(FailureKind.INVALID_OUTPUT, f"an event of the stream is not a chunk: {error}")
             return b""
         if says_something(chunk.error):
@@ -126,13 +135,15 @@ class ChatStreamReader:
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
-                self.complete = True
+                self._unfinished.discard(choice.index)
+                self.complete = not self._unfinished
                 if choice.finish_reason == "error":
                     self.failure = Failure(FailureKind.SERVER_ERROR, "the model broke off with an error")
                     return b""
                 self.started = self.started or choice.finish_reason != "stop"
-            elif self.complete and not self.done and _has_content(choice.delta):
-                # One of several choices has finished; another goes on.
+            elif (self._several or self.complete) and not self.done and _has_content(choice.delta):
+                # One of several choices may have finished; this one goes on.
+                self._unfinished.add(choice.index)
                 self.complete = False
             if not self.started and (choice.text or _has_content(choice.delta)):
                 self.started = True
@@ -143,6 +154,11 @@ class ChatStreamReader:
         if self._hide_usage:
             return event.replace(_NULL_USAGE, b"")
         return event
+
+
+def _whole_objects(data: bytes) -> bool:
+    """Whether every event ends as an object does: half an event in the middle must not pass for one."""
+    return data.find(b"\n") == len(data) - 2 or data.count(b"\n\n") == data.count(b"}\n\n")
 
 
 def _read_chunk(data: bytes) -> _Chunk:

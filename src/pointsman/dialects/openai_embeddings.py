@@ -10,7 +10,14 @@ from pointsman.core.need import Need
 from pointsman.core.policy import FailureKind
 from pointsman.dialects.contract import Answer, Failure, Incoming, StreamReader
 from pointsman.dialects.openai_errors import error_body, read_failure
-from pointsman.dialects.openai_read import ABSENT, CHARACTERS_PER_TOKEN, decode_request, says_something, text_size
+from pointsman.dialects.openai_read import (
+    ABSENT,
+    CHARACTERS_PER_TOKEN,
+    decode_request,
+    refuse_other_models,
+    says_something,
+    text_size,
+)
 from pointsman.dialects.openai_usage import UsageWire, without_usage
 from pointsman.dialects.rewrite import ESCAPE, replace_model
 
@@ -40,6 +47,7 @@ _STRING, _ARRAY = b'"['
 def read(body: bytes) -> Incoming:
     """Understand an embeddings request. Raises GatewayError."""
     head = decode_request(_HEAD, body)
+    refuse_other_models(body)
     first = memoryview(head.input)[0]
     if first not in (_STRING, _ARRAY):
         raise GatewayError("invalid_request", "The field `input` must be a string or an array.", param="input")
@@ -98,7 +106,7 @@ def failure(status: int, body: bytes, retry_after: float | None) -> Failure:
     return read_failure(status, body, retry_after)
 
 
-def stream_reader(*, hide_usage: bool) -> StreamReader:
+def stream_reader(request: Incoming, *, hide_usage: bool) -> StreamReader:
     """Embeddings do not stream. Raises GatewayError."""
     raise GatewayError("invalid_request", "Embeddings cannot be streamed.", param="stream")
 

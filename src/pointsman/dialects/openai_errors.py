@@ -12,6 +12,7 @@ from pointsman.dialects.contract import Failure
 
 _ENCODE = msgspec.json.Encoder().encode
 _DETAIL = 300
+_CODE = 80
 _THREE_DIGITS = re.compile("[0-9]{3}")
 
 
@@ -98,11 +99,11 @@ def read_failure(status: int, body: bytes, retry_after: float | None) -> Failure
         kind = _BY_STATUS.get(status)
     if kind is None:
         kind = FailureKind.INVALID_REQUEST if 400 <= status < 500 else FailureKind.SERVER_ERROR
-    detail = f"{code}: {message}" if code else message
     return Failure(
         kind,
-        detail[:_DETAIL],
+        f"status {status}{f', {code[:_CODE]}' if code else ''}" if status != 200 else code[:_CODE],
         retry_after,
+        said=message[:_DETAIL],
         client_error=kind in _CALLER_MISTAKES and 400 <= status < 500,
     )
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from pointsman.core.errors import GatewayError
+from pointsman.dialects.rewrite import ESCAPE
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ def text_size(value: msgspec.Raw, body: bytes) -> int:
     return max(size - 5 * body.count(b"\\u"), 0) if BACKSLASH in body else size
 
 
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -60,6 +62,24 @@ def decode_request(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise GatewayError("invalid_json", f"The request body is not valid JSON: {error}.") from error
     except RecursionError as error:
         raise GatewayError("invalid_json", "The request body is nested too deeply to be a request.") from error
+
+
+def refuse_other_models(body: bytes) -> None:
+    """Refuse a body that could make the upstream choose a model of its own. Raises GatewayError.
+
+    Some upstreams take a list of `models` to fall back on, and some read keys without regard to case, so that a second
+    spelling of `model` would go before the one that was decided on.
+    """
+    lowered = body.lower()
+    if lowered.count(b'"model"') == 1 and b'"models"' not in lowered and ESCAPE not in body:
+        return
+    for key in _KEYS.decode(body):
+        if key != "model" and key.lower() in ("model", "models"):
+            raise GatewayError(
+                "invalid_request",
+                f"The field `{key}` could make the provider choose another model than `model` names. Remove it.",
+                param=key,
+            )
 
 
 def _wrong_type(said: str) -> GatewayError:

@@ -12,21 +12,34 @@ class EventTooLongError(ValueError):
 class EventSplitter:
     """Cuts a byte stream into whole events, each with the blank line that ends it.
 
-    Line ends may be LF or CRLF (a lone CR is not used by any provider). What is left at the end is in `tail`.
+    Line ends may be LF or CRLF (a lone CR is not used by any provider). What is left at the end is in `pieces`: they
+    are put together when their event is complete, and not once for every piece that a long one comes in.
     """
 
-    __slots__ = ("tail",)
+    __slots__ = ("_size", "pieces")
 
     def __init__(self) -> None:
-        self.tail = b""
+        self.pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def tail(self) -> bytes:
+        """The bytes of an event that is not complete."""
+        return b"".join(self.pieces)
 
     def split(self, data: bytes) -> list[bytes]:
         """The events completed by `data`. Raises EventTooLongError."""
         searched = 0
-        if self.tail:
+        if self.pieces:
             # What is left has no blank line, but may hold the beginning of one.
-            searched = max(len(self.tail) - 2, 0)
+            edge = self._edge() + data
+            if _event_end(edge, 0) < 0:
+                self._keep(data)
+                return []
+            searched = max(self._size - 2, 0)
             data = self.tail + data
+            self.pieces.clear()
+            self._size = 0
         events: list[bytes] = []
         start = 0
         while True:
@@ -35,10 +48,24 @@ class EventSplitter:
                 break
             events.append(data[start:end])
             start = searched = end
-        self.tail = data[start:]
-        if len(self.tail) > MAX_EVENT:
-            raise EventTooLongError(f"an event of the stream is longer than {MAX_EVENT} bytes")
+        if start < len(data):
+            self._keep(data[start:])
         return events
+
+    def _keep(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self._size += len(data)
+        if self._size > MAX_EVENT:
+            raise EventTooLongError(f"an event of the stream is longer than {MAX_EVENT} bytes")
+
+    def _edge(self) -> bytes:
+        """The last two bytes so far, whatever pieces they came in."""
+        edge = b""
+        for piece in reversed(self.pieces):
+            edge = piece[-2:] + edge
+            if len(edge) >= 2:
+                break
+        return edge[-2:]
 
 
 def _event_end(data: bytes, start: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import unquote
 
@@ -39,7 +39,7 @@ _KNOWN = [*(path.decode() for path in CALLS), *(path.decode() for path in _MODEL
 class App:
     """Dispatches requests. `runtime` is the revision that new calls begin on; None until there is one."""
 
-    def __init__(self, calls: CallServer, metrics: Callable[[], bytes]) -> None:
+    def __init__(self, calls: CallServer, metrics: Callable[[], Awaitable[bytes]]) -> None:
         self.runtime: Runtime | None = None
         self.draining = False
         self._calls = calls
@@ -59,6 +59,8 @@ class App:
                 await self._calls.serve(endpoint, runtime, scope, receive, send)
                 return
             status, kind, body = self._page(path, endpoint, scope)
+            if path == b"/metrics":
+                body = await self._metrics()
         except GatewayError as error:
             await send_body(send, error.kind.status, [JSON, *error_headers(error)], error_body(error, ""))
             return
@@ -80,7 +82,7 @@ class App:
             ready = self.runtime is not None and not self.draining
             return (200, b"text/plain", b"ready\n") if ready else (503, b"text/plain", b"not ready\n")
         if path == b"/metrics":
-            return 200, b"text/plain; version=0.0.4; charset=utf-8", self._metrics()
+            return 200, b"text/plain; version=0.0.4; charset=utf-8", b""
         raise _unknown_path(path)
 
     def _models(self, path: bytes, scope: Scope) -> tuple[int, bytes, bytes]:
@@ -92,9 +94,10 @@ class App:
         runtime = self.runtime
         if runtime is None:
             raise _not_ready()
-        principal = authenticate(scope, runtime, time.time())
+        now = time.time()
+        principal = authenticate(scope, runtime, now)
         name = unquote(rest[1:].decode("latin-1"))
-        return 200, JSON[1], one_model(name, principal, runtime) if name else list_models(principal, runtime)
+        return 200, JSON[1], one_model(name, principal, runtime, now) if name else list_models(principal, runtime, now)
 
 
 def _not_ready() -> GatewayError:

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from pointsman.core.errors import GatewayError
 from pointsman.core.policy import FailureKind
 from pointsman.core.record import Attempt, AttemptKind
 from pointsman.dialects.contract import Failure, StreamReader
@@ -32,6 +33,10 @@ _KIND_OF: dict[str, FailureKind] = {
     "too_large": FailureKind.INVALID_OUTPUT,
     "pool_exhausted": FailureKind.OVERLOADED,
 }
+
+
+_OF_THE_NAME = frozenset({FailureKind.NOT_FOUND, FailureKind.AUTH, FailureKind.INVALID_OUTPUT})
+"""Failures that a made-up name brings about: they must not count against the others that share its pool."""
 
 
 class Unary(msgspec.Struct):
@@ -74,6 +79,12 @@ async def attempt(call: Call, target: Target, kind: AttemptKind) -> Unary | Open
     try:
         result = await (_stream if call.incoming.stream else _unary)(call, target, noted, began)
         told = True
+    except GatewayError as error:
+        # Our own refusal to send it on: nothing has left, and nothing is owed.
+        told = True
+        noted.failure, noted.detail, noted.cost_nano = FailureKind.INVALID_REQUEST, error.code, 0
+        target.health.abandoned()
+        raise
     except TransportError as error:
         result = Failed(failure_of(error))
         if not error.sent:
@@ -98,7 +109,10 @@ def note_failure(call: Call, target: Target, noted: Attempt, failure: Failure) -
     if noted.cost_nano is None and not noted.cost_reason:
         noted.cost_reason = "no_usage"
     call.last_failure = failure
-    target.health.failure(failure.kind, call.clock(), failure.retry_after)
+    if failure.local or (not target.registered and failure.kind in _OF_THE_NAME):
+        target.health.abandoned()
+    else:
+        target.health.failure(failure.kind, call.clock(), failure.retry_after)
 
 
 def note_abandoned(target: Target, noted: Attempt) -> None:
@@ -112,7 +126,7 @@ def note_abandoned(target: Target, noted: Attempt) -> None:
 def failure_of(error: TransportError) -> Failure:
     """The transport's error in the words that routing uses."""
     detail = f"{error} ({error.phase})" if error.phase is not None else str(error)
-    return Failure(_KIND_OF[error.kind], detail, spent=error.phase is Phase.total)
+    return Failure(_KIND_OF[error.kind], detail, spent=error.phase is Phase.total, local=error.kind == "pool_exhausted")
 
 
 async def _send(call: Call, target: Target, deadlines: Deadlines) -> Response:
@@ -159,7 +173,7 @@ async def _stream(call: Call, target: Target, noted: Attempt, began: float) -> O
     if not kind.lower().startswith(b"text/event-stream"):
         return _not_a_stream(call, await response.read(), kind)
     incoming = call.incoming
-    reader = call.endpoint.dialect.stream_reader(hide_usage=target.inject_usage and not incoming.wants_usage)
+    reader = call.endpoint.dialect.stream_reader(incoming, hide_usage=target.inject_usage and not incoming.wants_usage)
     first_token_by = began + target.stream_deadlines.first_byte
     response.expect_by(first_token_by, Phase.first_token)
     held = b""

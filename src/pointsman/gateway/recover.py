@@ -40,7 +40,8 @@ async def first_answer(call: Call) -> Unary | OpenStream | Failed:
     """Attempt the decision's candidates until one answers. A `Failed` is the last failure when none did."""
     policy = call.route.plan.on_failure
     order = call.decision.order
-    call.deadline = call.started + order[0].spec.timeouts.total
+    # Time for two whole attempts: a target that hangs until its own limit must leave the next one time to answer.
+    call.deadline = call.started + order[0].spec.timeouts.total + order[min(1, len(order) - 1)].spec.timeouts.total
     failed: Failed | None = None
     for place, target in enumerate(order):
         if failed is not None and target.condition(call.clock()) is Condition.DOWN:
@@ -64,7 +65,7 @@ async def _at_target(call: Call, target: Target, kind: AttemptKind, policy: OnFa
         if not isinstance(result, Failed):
             return result
         failure = result.failure
-        if failure.kind not in policy.on or failure.kind in POINTLESS_AGAIN:
+        if failure.kind not in policy.on or failure.kind in POINTLESS_AGAIN or failure.spent:
             return result
         pause = pause_before(failure, again)
         now = call.clock()
@@ -95,7 +96,15 @@ _CODE_OF: dict[FailureKind, str] = {
     FailureKind.TRUNCATED: "upstream_invalid",
     FailureKind.EMPTY: "upstream_invalid",
     FailureKind.INVALID_OUTPUT: "upstream_invalid",
+    FailureKind.INVALID_REQUEST: "invalid_request",
+    FailureKind.CONTEXT_EXCEEDED: "invalid_request",
+    FailureKind.CONTENT_FILTERED: "invalid_request",
 }
+
+
+def in_words(failure: Failure) -> str:
+    """A failure for the caller: our detail, and what the upstream said."""
+    return ": ".join(part for part in (failure.detail, failure.said) if part)
 
 
 def final_error(call: Call, failure: Failure) -> GatewayError:
@@ -109,5 +118,5 @@ def final_error(call: Call, failure: Failure) -> GatewayError:
             "Your key is fine; the operator has to mend the provider's credential."
         )
     else:
-        message = f"{record.target} failed after {times}: {failure.kind}: {failure.detail}"
+        message = f"{record.target} failed after {times}: {failure.kind}: {in_words(failure)}"
     return GatewayError(_CODE_OF.get(failure.kind, "upstream_error"), message, retry_after=failure.retry_after)

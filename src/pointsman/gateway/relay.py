@@ -8,6 +8,7 @@ from pointsman.dialects.contract import Failure
 from pointsman.gateway.asgi import Send
 from pointsman.gateway.attempt import NAME_LENGTH, OpenStream, failure_of, note_abandoned, note_failure
 from pointsman.gateway.call import Call
+from pointsman.gateway.recover import in_words
 from pointsman.gateway.respond import EVENT_STREAM, NO_CACHE, passed_on, truth_headers
 from pointsman.gateway.settle import Ledger, price, settle
 from pointsman.transport import Phase, TransportError
@@ -118,6 +119,7 @@ def _note(call: Call, stream: OpenStream) -> None:
 def _interrupted(call: Call, failure: Failure) -> bytes:
     error = GatewayError(
         "stream_interrupted",
-        f"{call.record.target} broke off its stream: {failure.kind}: {failure.detail}. What came so far is incomplete.",
+        f"{call.record.target} broke off its stream: {failure.kind}: {in_words(failure)}. "
+        "What came so far is incomplete.",
     )
     return call.endpoint.dialect.stream_error(error, call.record.call_id)

@@ -77,12 +77,14 @@ def respond(call: Call, status: int, headers: HeaderList, body: bytes) -> None:
 def respond_error(call: Call, error: GatewayError) -> None:
     """A refusal or failure in the caller's dialect."""
     body = call.endpoint.dialect.error(error, call.record.call_id)
-    respond(call, error.kind.status, [JSON, *error_headers(error)], body)
+    # Attempts of ours times attempts of the client's would be a storm: who has tried again here says so.
+    again = len(call.record.attempts) <= 1 or error.retry_after is not None
+    respond(call, error.kind.status, [JSON, *error_headers(error, again=again)], body)
 
 
-def error_headers(error: GatewayError) -> HeaderList:
+def error_headers(error: GatewayError, *, again: bool = True) -> HeaderList:
     """Whether and when a client should try again (`x-should-retry` is what the OpenAI SDKs read)."""
-    headers: HeaderList = [(b"x-should-retry", b"true" if error.kind.retryable else b"false")]
+    headers: HeaderList = [(b"x-should-retry", b"true" if error.kind.retryable and again else b"false")]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     return headers

@@ -97,9 +97,13 @@ class Provider:
     def cleaned(self, failure: Failure) -> Failure:
         """`failure` without this provider's secret in what the upstream said."""
         secret = self._secret
-        if secret is None or secret not in failure.detail:
+        if secret is None or (secret not in failure.said and secret not in failure.detail):
             return failure
-        return msgspec.structs.replace(failure, detail=failure.detail.replace(secret, "[redacted]"))
+        return msgspec.structs.replace(
+            failure,
+            detail=failure.detail.replace(secret, "[redacted]"),
+            said=failure.said.replace(secret, "[redacted]"),
+        )
 
     def head(self, upstream_path: str, model: str, accept: str) -> bytes:
         """Request line and headers up to the value of content-length, which is appended per call."""
@@ -241,6 +245,7 @@ class Runtime:
         self.routes: dict[str, Route] = {}
         self.providers = {spec.name: Provider(spec, env) for spec in document.providers}
         self.targets: dict[str, Target] = {}
+        self.model_lists: dict[tuple[frozenset[str] | None, Rights], bytes] = {}
         self._tags = Numbering()
         self._provider_bits = Numbering()
         self._book = book
@@ -338,8 +343,12 @@ class Runtime:
         if self._unregistered is None or not MODEL_ID.fullmatch(name):
             return None
         provider = self.providers[self._unregistered.provider]
+        target_name = f"{provider.spec.name}:{name}"
+        if target_name in self.targets:
+            # It is registered: what its approval, tags or end say must not be got round by its bare name.
+            return None
         spec = TargetSpec(
-            name=f"{provider.spec.name}:{name}",
+            name=target_name,
             provider=provider.spec.name,
             model=name,
             task=task,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 
-from pointsman.core.decision import Condition, decide
+from pointsman.core.decision import Reason, decide
 from pointsman.core.errors import GatewayError
 from pointsman.core.record import CallRecord, Outcome
 from pointsman.gateway.asgi import Receive, Scope, Send
@@ -65,7 +65,8 @@ class CallServer:
             await self._steps(call, scope, receive, send)
         except GatewayError as error:
             hang_up.disarm()
-            settle(call, self._ledger, _outcome_of(error), error.kind.status, error.code)
+            outcome = Outcome.FAILED if record.attempts or error.kind.status == 500 else Outcome.REFUSED
+            settle(call, self._ledger, outcome, error.kind.status, error.code)
             respond_error(call, error)
         except HungUpError:
             settle(call, self._ledger, Outcome.CANCELLED, 0, "client_closed")
@@ -144,12 +145,12 @@ class CallServer:
     def _fail(self, call: Call, failed: Failed) -> None:
         """No attempt gave an answer. What the upstream says of the caller's own mistake is passed on as it is."""
         failure = failed.failure
-        if not failure.client_error or not failed.body:
+        kind = next((value for name, value in failed.headers if name == b"content-type"), b"")
+        if not failure.client_error or not kind.startswith(JSON[1]):
             raise final_error(call, failure)
         call.hang_up.disarm()
         call.record.response_bytes = len(failed.body)
         settle(call, self._ledger, Outcome.FAILED, failed.status, failure.kind)
-        kind = next((value for name, value in failed.headers if name == b"content-type"), JSON[1])
         respond(call, failed.status, [(b"content-type", kind), *passed_on(failed.headers)], failed.body)
 
     def _cancelled(self, call: Call) -> None:
@@ -163,10 +164,6 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _outcome_of(error: GatewayError) -> Outcome:
-    return Outcome.FAILED if error.code.startswith("upstream_") or error.kind.status == 500 else Outcome.REFUSED
 
 
 def _note_headers(record: CallRecord, scope: Scope) -> None:
@@ -184,9 +181,9 @@ def _nobody(call: Call, now: float) -> GatewayError:
         f"{d.target} ({d.reason}: {d.detail})" if d.detail else f"{d.target} ({d.reason})" for d in dropped
     )
     by = f" under policy {call.record.policy!r}" if call.record.policy else ""
-    sick = [t for t in call.route.plan.candidates if t.condition(now) is Condition.DOWN]
-    if sick and any(d.reason in ("down", "cooling_down") for d in dropped):
-        wait = min(target.health.retry_after(now) for target in sick)
+    down = {d.target for d in dropped if d.reason in (Reason.DOWN, Reason.COOLING_DOWN)}
+    if down:
+        wait = min(t.health.retry_after(now) for t in call.route.plan.candidates if t.name in down)
         return GatewayError(
             "no_healthy_target",
             f"No healthy target can serve {call.record.requested!r}{by}: {said}.",

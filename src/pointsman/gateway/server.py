@@ -141,6 +141,8 @@ class HttpProtocol(asyncio.Protocol):
         drained, self.drained = self.drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
+        if self._exchange is None and self._waiting and not self._closing:
+            self._begin(self._waiting.popleft())
 
     def shutdown(self) -> None:
         """Uvicorn stops: finish the exchange in flight, take no other."""
@@ -165,7 +167,12 @@ class HttpProtocol(asyncio.Protocol):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
+        """One header. Those behind a body (trailers) are counted and passed over: what was read must not change."""
+        if not self._in_head:
+            self._head_bytes += len(name) + len(value)
+            if self._head_bytes > MAX_HEADER_BYTES:
+                self.refuse("headers_too_large", f"The trailers are longer than {MAX_HEADER_BYTES} bytes.")
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
@@ -174,6 +181,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is complete: its exchange begins, or waits for the one before it."""
         self._in_head = False
+        self._head_bytes = 0
         if self._timer is not None:
             self._stop_timer()
         parser = self._parser
@@ -237,6 +245,8 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             # Here and not in a callback of the task, which would cost another turn of the loop.
             self._state.tasks.discard(exchange.task)
+            # The scope knows its exchange, and the exchange its scope: no ring for the collector.
+            del exchange.scope["pointsman.exchange"]
         if not exchange.complete and not exchange.disconnected:
             if exchange.started:
                 self.close()
@@ -253,7 +263,9 @@ class HttpProtocol(asyncio.Protocol):
         elif not exchange.keep_alive:
             self.close()
         elif self._waiting:
-            self._begin(self._waiting.popleft())
+            # A caller who does not read what it has been sent gets no more of it.
+            if self.drained is None:
+                self._begin(self._waiting.popleft())
         else:
             self.idle_since = self.loop.time()
 
@@ -383,7 +395,7 @@ def _with_the_kernel(descriptor: int) -> int:
     """Bytes of a socket that the other side has not acknowledged; 0 where the system does not tell."""
     try:
         return struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))[0]  # type: ignore[no-any-return]  # "i" is an int
-    except OSError:
+    except (OSError, ValueError):  # not told here, or the socket is gone by now
         return 0
 
 

@@ -44,6 +44,7 @@ class Worker:
         self._places = places
         self._status_file = places.workers / f"w{index}.json"
         self._counters = Counters()
+        self._scraping = asyncio.Lock()
         self._spool = SpoolWriter(places.spool, self.name)
         self._ledger = Ledger(self._spool, self._counters, asyncio.get_running_loop())
         self._book = PoolBook(PoolLimits(max_connections=settings.max_connections))
@@ -79,9 +80,13 @@ class Worker:
             await self._watcher.look()
         chores = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._chores(server))]
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        stopping = asyncio.create_task(stop.wait())
+        stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            # A chore never ends by itself. One that does would leave a worker that looks well and is not.
+            await asyncio.wait({serving, stopping, *chores}, return_when=asyncio.FIRST_COMPLETED)
+            for chore in chores:
+                if chore.done():
+                    LOG.critical("a chore of this worker has died; the worker ends", exc_info=chore.exception())
             self.app.draining = True
             server.should_exit = True
             await serving
@@ -90,6 +95,8 @@ class Worker:
                 chore.cancel()
             await asyncio.gather(*chores, stopping, return_exceptions=True)
             self._ledger.flush()
+            if self._ledger.backlog:
+                LOG.critical("%d call records are lost: the disk refuses them", self._ledger.backlog)
             self._spool.close()
             self._book.close()
             self._withdraw()
@@ -138,16 +145,22 @@ class Worker:
             )
         )
 
-    def _metrics(self) -> bytes:
-        """Prometheus text over all workers of this machine: the caller cannot choose which one it reaches."""
+    async def _metrics(self) -> bytes:
+        """Prometheus text over all workers of this machine: the caller cannot choose which one it reaches.
+
+        Written in a thread, one at a time: with thousands of targets it takes longer than a call may wait.
+        """
+        async with self._scraping:
+            mine = msgspec.json.encode(self._counters.snapshot(spool_backlog=self._ledger.backlog))
+            runtime = self.app.runtime
+            revision = runtime.revision if runtime is not None else 0
+            return await asyncio.get_running_loop().run_in_executor(None, self._exposition, mine, revision)
+
+    def _exposition(self, mine: bytes, revision: int) -> bytes:
         from pointsman.telemetry.exposition import render
 
-        mine = msgspec.json.decode(
-            msgspec.json.encode(self._counters.snapshot(spool_backlog=self._ledger.backlog)), type=Snapshot
-        )
-        snapshots = [mine]
-        runtime = self.app.runtime
-        revisions = {self._status_file.stem: runtime.revision if runtime is not None else 0}
+        snapshots = [msgspec.json.decode(mine, type=Snapshot)]
+        revisions = {self._status_file.stem: revision}
         for path in self._places.workers.glob("*.json"):
             if path == self._status_file:
                 continue

@@ -154,7 +154,8 @@ class Counters:
         for dropped in record.dropped:
             self._dropped[dropped.reason] = self._dropped.get(dropped.reason, 0) + 1
         if record.drift:
-            self._drift[record.target] = self._drift.get(record.target, 0) + 1
+            target = UNREGISTERED_TARGET if record.route_kind is RouteKind.UNREGISTERED else record.target
+            self._drift[target] = self._drift.get(target, 0) + 1
         if record.route_kind is RouteKind.UNREGISTERED or (
             record.route_kind is RouteKind.UNKNOWN and record.requested and record.outcome is Outcome.REFUSED
         ):

@@ -57,6 +57,7 @@ class SpoolWriter:
         self._size = 0
         self._dirty = False
         self._gathered: list[bytes] = []
+        self._left: list[int] = []
 
     @property
     def waiting(self) -> int:
@@ -107,16 +108,19 @@ class SpoolWriter:
         if not self._dirty or self._fd < 0:
             return None
         self._dirty = False
-        return partial(_sync_and_close, os.dup(self._fd))
+        left, self._left = self._left, []
+        return partial(_sync_and_close, [*left, os.dup(self._fd)], self._folder)
 
     def _gather(self, payload: bytes) -> None:
         self._gathered += (HEAD.pack(len(payload), zlib.crc32(payload)), payload)
 
     def close(self) -> None:
         """Finish the segment: its lock is released and the reader may remove it once it is stored."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (*self._left, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._left = []
+        self._fd = -1
 
     def _rotate(self) -> None:
         self._number += 1
@@ -135,16 +139,23 @@ class SpoolWriter:
                 os.close(fd)
                 unnamed.unlink(missing_ok=True)
             raise SpoolError(error.errno, f"cannot open the call spool {path}: {error.strerror}") from error
-        self.close()
+        if self._fd >= 0:
+            # Finished for the reader; but its last records are still to be forced to the disk.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._left.append(self._fd)
         self._fd = fd
         self._size = 0
 
 
-def _sync_and_close(fd: int) -> None:
+def _sync_and_close(fds: list[int], folder: Path) -> None:
+    """Force segments and the names of new ones to the disk."""
+    fds = [*fds, os.open(folder, os.O_RDONLY | os.O_DIRECTORY)]
     try:
-        os.fdatasync(fd)
+        for fd in fds:
+            os.fsync(fd)
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 class Frame(msgspec.Struct, frozen=True):

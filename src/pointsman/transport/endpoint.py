@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 _PORTS = {"http": 80, "https": 443}
-_AWS_METADATA_V6 = ipaddress.ip_address("fd00:ec2::254")
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
 
 
 class ProxyAddress(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ def is_metadata_address(host: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped.is_link_local
-    return address.is_link_local or address == _AWS_METADATA_V6
+    return address.is_link_local or address in _METADATA
 
 
 def _split(url: str, what: str) -> SplitResult:
