@@ -25,7 +25,7 @@ def mixture(bed: Bed, row: Row) -> list[Part]:
     parts = [
         Part(load.body(bed.folder, unary), 0.70),
         Part(load.body(bed.folder, stream, stream=True), 0.10),
-        Part(load.body(bed.folder, stream, stream=True, text="hang up"), 0.06, cancel=True),
+        Part(load.body(bed.folder, stream, stream=True, text="bench-slow"), 0.06, cancel=True),
         Part(load.body(bed.folder, flaky, stream=True, text="bench-cut"), 0.02),
         Part(load.body(bed.folder, unknown), 0.04),
     ]

@@ -7,8 +7,8 @@
  * packet, `gap` microseconds apart, then finish, usage if asked for, and [DONE].
  * `GET /gap/N` changes the gap; any other GET answers 200 (readiness).
  * A marker in the body misbehaves on purpose: bench-fail-500, bench-fail-429, bench-reset (closes without an
- * answer), bench-cut (closes after half of the stream). Every answer fits the socket buffer, so a short write
- * means that the reader is gone and the connection is closed.
+ * answer), bench-cut (closes after half of the stream), bench-slow (1 ms between the chunks, whatever the gap).
+ * Every answer fits the socket buffer, so a short write means that the reader is gone and the connection is closed.
  */
 #include "wire.h"
 
@@ -24,6 +24,7 @@ typedef struct {
     int usage;
     int slot;          /* place in `streams` */
     uint64_t due;
+    uint64_t gap;
     char input[INPUT];
 } Conn;
 
@@ -105,6 +106,7 @@ static void stream_begins(Conn *c, const char *body, size_t length) {
     if (streaming == MOST || !say(c, STREAM_HEAD, strlen(STREAM_HEAD))) return;
     c->left = CHUNKS + 1;
     c->cut_at = has(body, length, "bench-cut") ? CHUNKS / 2 : -1;
+    c->gap = has(body, length, "bench-slow") ? 1000000 : (uint64_t)gap_ns;
     c->usage = has(body, length, "\"include_usage\":true") || has(body, length, "\"include_usage\": true");
     c->due = now_ns();
     c->slot = streaming;
@@ -120,7 +122,7 @@ static void chunk_is_due(Conn *c) {
     }
     if (!say(c, text, strlen(text))) return;
     if (--c->left == 0) stream_ends(c);
-    else c->due += (uint64_t)gap_ns;
+    else c->due += c->gap;
 }
 
 static void answer(Conn *c, const char *head, const char *body, size_t length) {
