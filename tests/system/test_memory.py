@@ -12,7 +12,7 @@ from pointsman.testing.simulator import Settings, SimulatorThread
 from tests.system.books import settle
 from tests.system.caller import Caller
 from tests.system.registry import chat, registry
-from tests.system.stage import serving
+from tests.system.stage import Served, serving, until
 
 CALLS = 20_000
 WARM_UP = 4_000
@@ -26,6 +26,12 @@ def rss_kb(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise AssertionError(f"process {pid} has no VmRSS")
+
+
+def stored(served: Served) -> int:
+    """Calls in the store."""
+    ((count,),) = served.sql("SELECT COUNT(*) FROM calls")
+    return int(count)
 
 
 async def some_calls(url: str, count: int) -> None:
@@ -69,7 +75,10 @@ def test_memory_stays_flat_over_twenty_thousand_mixed_calls(tmp_path: Path, caps
         asyncio.run(some_calls(served.url, CALLS - WARM_UP))
         after = rss_kb(worker)
         settle(served, [])
-        ((count,),) = served.sql("SELECT COUNT(*) FROM calls")
+        # The status may be as old as one look at the spool: the last calls may still be on their way.
+        until(lambda: stored(served) >= CALLS, f"{CALLS:,} calls are stored")
+        settle(served, [])
+        count = stored(served)
         outcomes = {outcome for (outcome,) in served.sql("SELECT DISTINCT outcome FROM calls")}
     with capsys.disabled():
         print(f"\nworker: {before / 1024:.1f} MB after {WARM_UP:,} calls, {after / 1024:.1f} MB after {CALLS:,}")
