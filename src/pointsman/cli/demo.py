@@ -58,12 +58,13 @@ def _client() -> Any:
 
 
 def _look_further(stage: Stage, console: Console) -> None:
+    pointsman = sys.argv[0] if "/" in sys.argv[0] else "pointsman"
     where = f"--admin-url {stage.admin_url} --data-dir {stage.data_dir}"
     console.print("\n[bold]To look further[/]")
     for command in (
-        f"pointsman calls {where}",
-        f"pointsman coverage {where}",
-        f"pointsman status {where}",
+        f"{pointsman} calls {where}",
+        f"{pointsman} coverage {where}",
+        f"{pointsman} status {where}",
         f"curl -s http://127.0.0.1:{stage.port}/metrics",
         f"curl -s {stage.base_url}/models -H 'authorization: Bearer {stage.support_key}'",
     ):
