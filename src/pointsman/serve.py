@@ -61,6 +61,7 @@ class Options(msgspec.Struct, frozen=True):
     workers: int = 1
     watch: bool = True
     grace: float = 30.0
+    pin: bool = False
 
 
 class Child:
@@ -278,6 +279,10 @@ class Supervisor:
     def _worker_command(self, index: int, fd: int) -> list[str]:
         command = [sys.executable, "-m", "pointsman.gateway", "--data-dir", str(self._options.data_dir)]
         command += ["--listen-fd", str(fd), "--index", str(index), "--grace", str(self._options.grace)]
+        if self._options.pin:
+            # The first core is left to whatever else there is, the control process included, for as long as it can be.
+            cores = sorted(os.sched_getaffinity(0))
+            command += ["--core", str(cores[(index + 1) % len(cores)])]
         return command
 
     def run(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
@@ -53,3 +54,12 @@ def test_both_workers_serve_and_whichever_is_scraped_tells_of_all_calls(
         spent = sum(cost or 0 for (cost,) in served.sql("SELECT cost_nano FROM calls"))
         assert round(total(page, "pointsman_cost_usd_total") * 1e9) == spent
         assert set(re.findall(r'pointsman_revision\{worker="(\w+)"\} 1\.0', page)) == {"w0", "w1"}
+
+
+def test_pinned_workers_stay_each_on_a_core_of_its_own(
+    tmp_path: Path, slow_streams: SimulatorThread, broken: SimulatorThread
+) -> None:
+    with serving(tmp_path, registry(slow_streams.base_url, broken.base_url), "--pin", workers=2) as served:
+        cores = [os.sched_getaffinity(pid) for pid in served.workers()]
+    assert [len(core) for core in cores] == [1, 1]
+    assert len(set.union(*cores)) == min(2, len(os.sched_getaffinity(0)))

@@ -27,7 +27,10 @@ def main() -> int:
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--parent-fd", type=int, default=-1, help="stop when this descriptor reaches its end")
     parser.add_argument("--grace", type=float, default=30.0, help="seconds that calls in flight may take at the end")
+    parser.add_argument("--core", type=int, default=-1, help="the core to stay on")
     options = parser.parse_args()
+    if options.core >= 0:
+        os.sched_setaffinity(0, {options.core})
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     places = Places(options.data_dir)
