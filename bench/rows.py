@@ -237,7 +237,7 @@ def write_config(bed: Bed, name: str = "pointsman") -> PointsmanFiles:
 def serve_command(files: PointsmanFiles, port: int) -> list[str]:
     """The command line of one worker with everything on."""
     where = ["--port", str(port), "--admin-port", str(servers.free_port()), "--data-dir", str(files.data)]
-    return [str(POINTSMAN), "serve", "--config", str(files.config), *where, "--workers", "1", "--pin"]
+    return [str(POINTSMAN), "serve", "--config", str(files.config), *where, "--workers", "1"]
 
 
 def serve_environment() -> dict[str, str]:

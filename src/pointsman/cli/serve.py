@@ -21,7 +21,7 @@ def serve(
     workers: Annotated[int, typer.Option(help="Gateway processes; one per core is a good number.")] = 1,
     watch: Annotated[bool, typer.Option(help="Publish the registry file again whenever it changes.")] = True,
     pin: Annotated[
-        bool, typer.Option(help="Keep each worker on a core of its own: steadier latency on a machine of our own.")
+        bool, typer.Option(help="Keep each worker on a core of its own, where nothing else wants that core.")
     ] = False,
     grace: Annotated[float, typer.Option(help="Seconds that calls in flight may take when stopping.")] = 30.0,
 ) -> None:
