@@ -108,7 +108,6 @@ def note_failure(call: Call, target: Target, noted: Attempt, failure: Failure) -
     noted.detail = failure.detail
     if noted.cost_nano is None and not noted.cost_reason:
         noted.cost_reason = "no_usage"
-    call.last_failure = failure
     if failure.local or (not target.registered and failure.kind in _OF_THE_NAME):
         target.health.abandoned()
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pointsman.core.decision import Decision
 from pointsman.core.record import CallRecord
-from pointsman.dialects.contract import Dialect, Failure, Incoming
+from pointsman.dialects.contract import Dialect, Incoming
 from pointsman.gateway.exchange import Exchange
 from pointsman.gateway.receive import HangUp
 from pointsman.gateway.runtime import Principal, Route, Runtime
@@ -38,7 +38,6 @@ class Call:
         "exchange",
         "hang_up",
         "incoming",
-        "last_failure",
         "principal",
         "record",
         "route",
@@ -69,7 +68,6 @@ class Call:
         self.started = clock()
         self.deadline = 0.0
         self.hang_up = hang_up
-        self.last_failure: Failure | None = None
         self.settled = False
 
     def since_start_us(self) -> int:

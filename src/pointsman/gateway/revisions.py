@@ -34,7 +34,6 @@ class RevisionWatcher:
         self._env = env
         self._swap = swap
         self._seen: tuple[int, int, int] | None = None
-        self._linking: list[Runtime] = []
 
     async def run(self) -> None:
         """Watch until cancelled."""
